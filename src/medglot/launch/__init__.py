@@ -1,0 +1,1 @@
+"""Floor 3: ways to run shard functions. One file each; a machine file names the one to use."""
