@@ -100,7 +100,8 @@ def build_node(step: Step, context: StageContext, *, command: str) -> float:
         if result.balance is not None:
             result.balance.check()
     except MedglotError as error:
-        raise type(error)(f"{step.node.name}: {error}") from error
+        error.args = (f"{step.node.name}: {error}",)
+        raise
     except Exception as error:
         (folder / _ERROR).write_text(traceback.format_exc(), encoding="utf-8")
         raise StageError(f"{step.node.name}: {type(error).__name__}: {error}\n  (the traceback is in {folder / _ERROR})") from error

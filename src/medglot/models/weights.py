@@ -1,0 +1,72 @@
+"""Models and tokenizers in folders of the Hugging Face layout: fetched once and pinned, then read and written without a network.
+
+Only safetensors are read and no code of a model's repository is ever run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from medglot.core.config import HubSource, PathSource
+from medglot.core.errors import RecipeError, StageError
+from medglot.core.files import write_json
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+_FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+
+
+def local_folder(source: HubSource | PathSource) -> Path:
+    """The folder that holds a model or tokenizer, downloaded at its pinned revision when it is on the Hub. Raises RecipeError."""
+    if isinstance(source, PathSource):
+        if not source.path.is_dir():
+            raise RecipeError(f"{source.path}: no such folder; `path` must name a folder in the Hugging Face layout (config.json, *.safetensors)")
+        return source.path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=_FILES))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise RecipeError(f"cannot fetch {source.hub} at revision {source.revision} from the Hugging Face Hub: {reason}") from error
+
+
+def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:
+    """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder."""
+    try:
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise StageError(f"{folder}: cannot load a causal language model: {error}") from error
+    return model.to(device).eval()
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder. Raises StageError that names the folder."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise StageError(f"{folder}: cannot load a tokenizer: {error}") from error
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a tokenizer with its chat template in `tokenizer_config.json`; the same bytes wherever it was loaded from."""
+    tokenizer.save_pretrained(folder, save_jinja_files=False)
+    file = folder / "tokenizer_config.json"
+    config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    origin = {"is_local", "local_files_only", "name_or_path"}
+    write_json(file, {key: value for key, value in sorted(config.items()) if key not in origin})
+
+
+def save_causal_lm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Writes a complete model folder: configuration, safetensors, generation settings and tokenizer."""
+    model.save_pretrained(folder, safe_serialization=True)
+    save_tokenizer(tokenizer, folder)

@@ -1,0 +1,52 @@
+import pytest
+import torch
+from test_chat import make_tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from medglot.core.config import HubSource, PathSource
+from medglot.core.errors import RecipeError, StageError
+from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder, save_causal_lm, save_tokenizer
+
+
+def make_model():
+    tokenizer = make_tokenizer()
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    return LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=True, **sizes)), tokenizer
+
+
+def test_a_saved_model_comes_back_with_equal_weights(tmp_path):
+    model, tokenizer = make_model()
+    save_causal_lm(model, tokenizer, tmp_path)
+    again = load_causal_lm(tmp_path)
+    assert not again.training
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+    assert load_causal_lm(tmp_path, dtype="bfloat16").dtype == torch.bfloat16
+
+
+def test_a_tokenizer_has_the_same_bytes_after_a_journey_through_another_folder(tmp_path):
+    save_tokenizer(make_tokenizer(), tmp_path / "one")
+    save_tokenizer(load_tokenizer(tmp_path / "one"), tmp_path / "two")
+    first, second = ({file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("one", "two"))
+    assert first == second
+    assert b"chat_template" in first["tokenizer_config.json"]
+    assert str(tmp_path).encode() not in b"".join(second.values())
+
+
+def test_a_folder_without_a_model_is_named(tmp_path):
+    with pytest.raises(StageError, match=str(tmp_path)):
+        load_causal_lm(tmp_path)
+    with pytest.raises(StageError, match=str(tmp_path)):
+        load_tokenizer(tmp_path)
+
+
+def test_a_missing_path_and_an_unreachable_hub_are_faults_of_the_recipe(tmp_path, monkeypatch):
+    with pytest.raises(RecipeError, match="no such folder"):
+        local_folder(PathSource(path=tmp_path / "absent"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(RecipeError, match=r"nobody/nothing at revision 0000"):
+        local_folder(HubSource(hub="nobody/nothing", revision="0000"))
+
+
+def test_a_path_source_is_its_folder(tmp_path):
+    assert local_folder(PathSource(path=tmp_path)) == tmp_path
