@@ -99,7 +99,7 @@ def stop_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
 def _apply(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn], *, reply: bool) -> list[int]:
     ids: Any = tokenizer.apply_chat_template(
         [{"role": turn.role, "content": turn.text} for turn in turns],
-        chat_template=_FIXED_DATE + str(tokenizer.chat_template),
+        chat_template=_FIXED_DATE + tokenizer.get_chat_template(),
         add_generation_prompt=reply,
         tokenize=True,
         return_dict=False,

@@ -97,7 +97,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
                 nodes[name] = _read_node(path, stage, name, table, seed=top["seed"])
             except RecipeError as error:
                 faults += [line if line.startswith(where) else f"{where}: {line}" for line in str(error).splitlines()]
-    faults += [fault for node in nodes.values() for fault in _check_inputs(path, node, nodes)]
+    declared = {name for tables in data.values() if isinstance(tables, dict) for name in tables}
+    faults += [fault for node in nodes.values() for fault in _check_inputs(path, node, nodes, declared)]
     if not nodes and not faults:
         faults.append(f"{path}: holds no node; add a table such as [corpus.medical]")
     if faults:
@@ -126,7 +127,8 @@ def _names(value: Any) -> tuple[str, ...]:
     return tuple(str(item) for item in value) if isinstance(value, list) else (str(value),)
 
 
-def _check_inputs(path: Path, node: Node, nodes: Mapping[str, Node]) -> list[str]:
+def _check_inputs(path: Path, node: Node, nodes: Mapping[str, Node], declared: set[str]) -> list[str]:
+    """Faults of a node's inputs; those that are declared but faulty themselves are told of elsewhere."""
     where = f"{path}: {node.stage}.{node.name}.inputs"
     faults = []
     for role, names in node.inputs.items():
@@ -138,9 +140,9 @@ def _check_inputs(path: Path, node: Node, nodes: Mapping[str, Node]) -> list[str
         if wanted.maximum is not None and len(names) > wanted.maximum:
             faults.append(f"{where}.{role}: takes one node, not {len(names)}")
         for name in names:
-            if name not in nodes:
-                faults.append(f"{where}.{role}: no node is called '{name}'")
-            elif nodes[name].kind.makes != wanted.kind:
+            if name not in declared:
+                faults.append(f"{where}.{role}: no node is called '{name}'; there are {', '.join(sorted(declared))}")
+            elif name in nodes and nodes[name].kind.makes != wanted.kind:
                 faults.append(f"{where}.{role}: '{name}' makes {nodes[name].kind.makes}, but {wanted.kind} is needed")
     for role in node.kind.takes:
         if len(node.inputs.get(role, ())) < node.kind.role(role).minimum:
@@ -169,19 +171,17 @@ def _apply(data: dict[str, Any], override: str) -> None:
         value = text  # a bare word is meant as text
     target: Any = data
     for part in parts[:-1]:
-        target = _step(target, part, override)
+        target = target[_position(target, part, override)] if isinstance(target, list) else _table(target, part, override).setdefault(part, {})
     if isinstance(target, list):
         target[_position(target, parts[-1], override)] = value
     else:
-        target[parts[-1]] = value
+        _table(target, parts[-1], override)[parts[-1]] = value
 
 
-def _step(target: Any, part: str, override: str) -> Any:
-    if isinstance(target, list):
-        return target[_position(target, part, override)]
+def _table(target: Any, part: str, override: str) -> dict[str, Any]:
     if not isinstance(target, dict):
-        raise RecipeError(f"--set {override}: nothing lies below '{part}'")
-    return target.setdefault(part, {})
+        raise RecipeError(f"--set {override}: '{part}' lies below a plain value, {target!r}")
+    return target
 
 
 def _position(target: list[Any], part: str, override: str) -> int:

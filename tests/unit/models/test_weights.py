@@ -1,11 +1,19 @@
 import pytest
 import torch
-from test_chat import make_tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from medglot.core.config import HubSource, PathSource
 from medglot.core.errors import RecipeError, StageError
+from medglot.models.chat import CHAT_TEMPLATE, END, SPECIAL_TOKENS
 from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder, save_causal_lm, save_tokenizer
+
+
+def make_tokenizer():
+    vocabulary = {token: number for number, token in enumerate([*SPECIAL_TOKENS, *sorted(pre_tokenizers.ByteLevel.alphabet())])}
+    core = Tokenizer(models.BPE(vocabulary, []))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token=END, chat_template=CHAT_TEMPLATE)
 
 
 def make_model():
