@@ -1,7 +1,7 @@
 """Keywords of a language found in Arrow text at memory speed: how many different ones, and how many characters they cover.
 
 Patterns become one trie over *classes* of code points (all characters that fold alike are one class, all that no pattern holds are class 0), so
-folding, case and full-width forms cost one table look-up. A table of class pairs tells at which positions no pattern can begin, which is nearly all of
+folding, case and full-width forms cost one table look-up. A table of class triples tells at which positions no pattern can begin, which is nearly all of
 them; only the others walk the trie. At each position the longest pattern whose word boundaries hold wins, and nothing inside it
 counts again. Two roots: at the beginning of a word every pattern may start, elsewhere only those written ``*like this``.
 
@@ -31,12 +31,13 @@ from medglot.kernels.folding import fold_character, fold_table, word_table
 
 _WORD = np.uint16(0x8000)  # flag in a class: the character belongs to a word
 _CLASS = np.uint16(0x7FFF)
+_TABLE = 1 << 20  # the table of class triples may have so many bytes: it must stay in the processor's cache
 _NODES = 3  # node 0 is the dead end, 1 the root at the beginning of words, 2 the root inside words
 
 _CODES = types.Array(types.uint16, 1, "C", readonly=True)
 _GRID = types.Array(types.int32, 2, "C", readonly=True)
 _ROW = types.Array(types.int64, 1, "C")
-_PAIRS = types.Array(types.bool_, 1, "C", readonly=True)
+_ALIVE = types.Array(types.bool_, 4, "C", readonly=True)
 _BUFFER = types.Array(types.uint16, 1, "C")
 _HITS = types.Array(types.int32, 2, "C")
 
@@ -77,7 +78,7 @@ class Matcher:
             for root in (1, 2) if item.left_open else (1,):
                 trie.add(item, root)
         self._transitions, self._outputs = trie.arrays()
-        self._alive = _alive_pairs(self._transitions, self._outputs)
+        self._alive = _alive(self._transitions, self._outputs)
         self._classes = _class_table(alphabet)
 
     def count(self, texts: pa.Array | pa.ChunkedArray) -> Counts:
@@ -89,7 +90,7 @@ class Matcher:
     def hits(self, text: str) -> list[Hit]:
         """The hits of one text in order of place."""
         data = np.frombuffer(text.encode("utf-8"), np.uint8)
-        codes = np.zeros(len(data) + 1, np.uint16)
+        codes = np.zeros(len(data) + 2, np.uint16)
         found = np.zeros((len(data) + 1, 3), np.int32)
         length = _classify(data, 0, len(data), self._classes, codes)
         count = _find(codes, length, self._alive, self._transitions, self._outputs, found)
@@ -148,12 +149,15 @@ class _Trie:
         return transitions, outputs
 
 
-def _alive_pairs(transitions: npt.NDArray[np.int32], outputs: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Whether a pattern can begin with two classes, flat by (inside a word, first, second)."""
-    roots = transitions[1:3]
+def _alive(transitions: npt.NDArray[np.int32], outputs: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Whether a pattern can begin with three classes, by (inside a word, first, second, third); a large alphabet looks at two only."""
     ends = (outputs >= 0).any(axis=1)
-    alive = (transitions[roots] > 0) | ends[roots][:, :, None]
-    return np.ascontiguousarray(alive & (roots > 0)[:, :, None]).reshape(-1)
+    first = transitions[1:3]
+    second = transitions[first]
+    alive = (second > 0) | ends[first][:, :, None]
+    if 2 * transitions.shape[1] ** 3 > _TABLE:
+        return np.ascontiguousarray(alive[..., None])
+    return np.ascontiguousarray((transitions[second] > 0) | (ends[second] | ends[first][:, :, None])[..., None])
 
 
 def _class_table(alphabet: dict[str, int]) -> npt.NDArray[np.uint16]:
@@ -162,7 +166,7 @@ def _class_table(alphabet: dict[str, int]) -> npt.NDArray[np.uint16]:
     by_folded = np.zeros(len(fold_table()), np.uint16)
     for character, number in alphabet.items():
         by_folded[ord(character)] = number
-    return np.where(word_table(), _WORD, np.uint16(0)) | by_folded[fold_table()]
+    return (np.where(word_table(), _WORD, np.uint16(0)) | by_folded)[fold_table()]
 
 
 @compiled(types.int64(BYTES, types.int64, types.int64, _CODES, _BUFFER))
@@ -195,14 +199,14 @@ def _classify(data, start, stop, classes, codes):  # type: ignore[no-untyped-def
     return length
 
 
-@compiled(types.int64(_CODES, types.int64, _PAIRS, _GRID, _GRID, _HITS))
+@compiled(types.int64(_CODES, types.int64, _ALIVE, _GRID, _GRID, _HITS))
 def _find(codes, length, alive, transitions, outputs, hits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Writes (start, end, pattern) of every hit to `hits`; returns how many. codes[length] must be 0."""
-    classes = transitions.shape[1]
+    """Writes (start, end, pattern) of every hit to `hits`; returns how many. codes[length] and codes[length + 1] must be 0."""
+    third = _CLASS if alive.shape[3] > 1 else np.uint16(0)
     count, place, inside = 0, 0, 0
     while place < length:
-        first = np.int64(codes[place] & _CLASS)
-        if not alive[(inside * classes + first) * classes + np.int64(codes[place + 1] & _CLASS)]:
+        first = codes[place] & _CLASS
+        if not alive[inside, first, codes[place + 1] & _CLASS, codes[place + 2] & third]:
             inside = np.int64(codes[place] >> 15)
             place += 1
             continue
@@ -222,17 +226,17 @@ def _find(codes, length, alive, transitions, outputs, hits):  # type: ignore[no-
     return count
 
 
-@compiled(types.void(BYTES, OFFSETS, _CODES, _PAIRS, _GRID, _GRID, types.int64, _ROW, _ROW, _ROW))
+@compiled(types.void(BYTES, OFFSETS, _CODES, _ALIVE, _GRID, _GRID, types.int64, _ROW, _ROW, _ROW))
 def _count(data, offsets, classes, alive, transitions, outputs, patterns, unique, covered, length):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     longest = np.int64(0)
     for text in range(len(unique)):
         longest = max(longest, offsets[text + 1] - offsets[text])
-    codes = np.empty(longest + 1, np.uint16)
+    codes = np.empty(longest + 2, np.uint16)
     hits = np.empty((longest + 1, 3), np.int32)
     seen = np.full(patterns, -1, np.int64)
     for text in range(len(unique)):
         length[text] = _classify(data, offsets[text], offsets[text + 1], classes, codes)
-        codes[length[text]] = 0
+        codes[length[text] : length[text] + 2] = 0
         for hit in range(_find(codes, length[text], alive, transitions, outputs, hits)):
             covered[text] += hits[hit, 1] - hits[hit, 0]
             if seen[hits[hit, 2]] != text:
