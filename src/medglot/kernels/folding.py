@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 CODE_POINTS = 0x110000
+OWN_WORD = 1 << 31
 _ASSIGNED = (range(0x34000), range(0xE0000, 0xE0200))  # every other code point is unassigned or for private use
-_WHOLE_WORDS = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA")
+_WHOLE_WORDS = ("CJK", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA")  # beginnings of character names
 
 
 def fold_character(character: str) -> str:
@@ -46,4 +47,23 @@ def word_table() -> npt.NDArray[np.bool_]:
     table = np.zeros(CODE_POINTS, dtype=np.bool_)
     for code in chain(*_ASSIGNED):
         table[code] = is_word(chr(code))
+    return table
+
+
+@functools.cache
+def letter_table() -> npt.NDArray[np.uint32]:
+    """What a character counts as where wording is compared: 0 between words, 1 a mark to pass over, else the lower-case base letter.
+
+    Base letters make composed, decomposed and unaccented spellings equal. A letter that is a word by itself (Chinese characters and kana) carries
+    `OWN_WORD`.
+    """
+    table = np.zeros(CODE_POINTS, np.uint32)
+    for code in chain(*_ASSIGNED):
+        character = chr(code)
+        if unicodedata.category(character).startswith("M"):
+            table[code] = 1
+        elif is_word(character):
+            base = fold_character(unicodedata.normalize("NFD", fold_character(character))[0])
+            own = unicodedata.name(character, "").startswith(_WHOLE_WORDS)
+            table[code] = ord(base) | (OWN_WORD if own else 0)
     return table

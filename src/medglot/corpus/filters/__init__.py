@@ -1,0 +1,1 @@
+"""Filters of documents, one file each: ``length`` is `medglot.corpus.filters.length:Length`."""

@@ -1,0 +1,1 @@
+"""Kinds of source, one file each: ``parquet`` is `medglot.corpus.sources.parquet:Parquet`."""

@@ -1,0 +1,1 @@
+"""Training: documents become tokens, tokens become a model, conversations make it an assistant."""

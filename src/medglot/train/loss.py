@@ -1,0 +1,72 @@
+"""Cross-entropy of a language model's head without ever holding all logits.
+
+At a vocabulary of 8,192 and more the logits of a micro-batch are its largest tensor. Here they are made chunk by chunk, and since the loss is linear
+in nothing else, the gradients of hidden states and head are computed in the forward pass, while a chunk is at hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from medglot.train.attention import Segments
+from medglot.train.rows import UNSUPERVISED
+
+_CHUNK = 512
+_TRANSFORMED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Sum over tokens of the cross-entropy of softmax(hidden @ weight.T), in nats, times `scale`."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> Tensor:
+        """hidden (tokens, size), weight (vocabulary, size), targets (tokens,) -> float32 scalar."""
+        wants_hidden, wants_weight = ctx.needs_input_grad[:2]
+        loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        hidden_gradient = torch.empty_like(hidden) if wants_hidden else None
+        weight_gradient = torch.zeros_like(weight) if wants_weight else None
+        for part in range(0, len(hidden), _CHUNK):
+            states, answers = hidden[part : part + _CHUNK], targets[part : part + _CHUNK, None]
+            logits = (states @ weight.T).float()
+            normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
+            loss += (normaliser - logits.gather(1, answers)).sum()
+            if not (wants_hidden or wants_weight):
+                continue
+            slope = logits.sub_(normaliser).exp_()
+            slope.scatter_add_(1, answers, slope.new_full(answers.shape, -1.0))
+            error = slope.mul_(scale).to(hidden.dtype)
+            if hidden_gradient is not None:
+                hidden_gradient[part : part + _CHUNK] = error @ weight
+            if weight_gradient is not None:
+                weight_gradient.addmm_(error.T, states)
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return loss * scale
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        """The gradients made in the forward pass, times the slope of what followed."""
+        hidden, weight = (None if made is None else made * slopes[0].to(made.dtype) for made in ctx.saved_tensors)
+        return hidden, weight, None, None
+
+
+def loss_sum(model: PreTrainedModel, ids: Tensor, targets: Tensor, segments: Segments, *, scale: float = 1.0) -> Tensor:
+    """The summed cross-entropy in nats of a packed sequence, times `scale`: ids and targets of shape (tokens,), result a float32 scalar.
+
+    Only supervised places reach the head. Models that transform their logits (soft caps, scales) compute them in their own way.
+    """
+    places = torch.nonzero(targets != UNSUPERVISED).flatten()
+    inputs = {"input_ids": ids[None], "position_ids": segments.positions[None], "use_cache": False, "segments": segments}
+    head = model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None or any(getattr(model.config, name, None) for name in _TRANSFORMED):
+        logits = model(**inputs, logits_to_keep=places).logits[0].float()
+        return functional.cross_entropy(logits, targets[places], reduction="sum") * scale
+    hidden = model.base_model(**inputs).last_hidden_state[0]
+    if len(places) < len(ids):
+        hidden = hidden.index_select(0, places)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, head.weight, targets[places], scale)
+    return loss
