@@ -16,7 +16,7 @@ from medglot.core.config import Strict, parse, read_toml
 from medglot.core.errors import StageError
 
 _Z = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
-_ROUNDING = 0.011  # two values printed with two decimals may differ by this much through rounding alone
+_SAME = 0.05  # averages this close are taken as equal: cells are printed rounded, and no interval here is as narrow
 
 _DERIVED = "Intervals are derived, not published: 95 % Wilson from the numbers of test items, for the average their combination (MOVER)."
 
@@ -104,7 +104,7 @@ def _row(row: PublishedRow, keys: tuple[str, ...], sizes: dict[str, int]) -> Row
     footnotes: tuple[str, ...] = ()
     if row.average is not None:
         mean = sum(cell.value for cell in cells.values()) / len(cells)
-        if abs(mean - row.average) <= _ROUNDING:
+        if abs(mean - row.average) <= _SAME:
             low, high = mean_interval(list(cells.values())) if sizes else (None, None)
             cells[AVERAGE] = Cell(row.average, low, high)
         else:

@@ -108,13 +108,15 @@ def _drain(pieces: Generator[str, None, Generation]) -> Generation:
 
 
 def _read_table(path: Path) -> dict[str | None, str]:
-    table: dict[str | None, str] = {}
-    number = 0
     try:
-        for number, row in enumerate(map(json.loads, path.read_bytes().splitlines()), 1):
-            table[row.get("prompt")] = row["reply"]
+        lines = path.read_bytes().splitlines()
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read as a table of replies: {error.strerror}") from error
-    except (ValueError, KeyError, AttributeError) as error:
-        raise RecipeError(f'{path}, row {number + 1}: must be {{"prompt": ..., "reply": ...}} ({error})') from error
+    table: dict[str | None, str] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            table[row.get("prompt")] = row["reply"]
+        except (ValueError, KeyError, AttributeError) as error:
+            raise RecipeError(f'{path}, row {number}: must be {{"prompt": ..., "reply": ...}} ({error})') from error
     return table

@@ -1,0 +1,1 @@
+"""Benchmarks, one file each: see `medglot.bench.benchmarks.base.Benchmark`."""

@@ -1,0 +1,125 @@
+"""Puts the questions to a model and keeps what it did, judging nothing.
+
+Shards of questions run one after another in this process, where the model is loaded once, and only if a shard is open. After kill -9 a finished shard is
+not asked again.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from medglot.bench.settings import BACKENDS, Ask, PredictSettings
+from medglot.core.config import Machine, PathSource
+from medglot.core.errors import RecipeError, StageError
+from medglot.core.find import find
+from medglot.core.progress import Progress
+from medglot.core.records import Prediction, Question
+from medglot.core.rows import read_rows, write_rows
+from medglot.core.shards import Shard, ShardRow, add_balances, finished_row, run_shard
+from medglot.core.stage import StageContext, StageResult
+from medglot.languages.prompts import option_letters, question_turns, several_right
+from medglot.models.base import Backend, LetterReply, LetterRequest
+
+_SHARD = {"letters": 512, "generate": 64}
+"""Questions a shard: what is asked again after an interruption."""
+
+_DIGITS = 6
+"""Decimals of stored log-probabilities, beyond what float32 holds."""
+
+
+def build(settings: PredictSettings, context: StageContext) -> StageResult:
+    """Writes `predictions-letters-NNNNN.jsonl` and `predictions-generate-NNNNN.jsonl`, as `ask` says."""
+    questions = read_questions(context)
+    several = several_right(questions)
+    backend = functools.cache(lambda: _load(settings, context))
+    balance, summary = add_balances([]), {}
+    for ask in settings.ask:
+        function = functools.partial(_predict_shard, ask=ask, several=several, max_tokens=settings.max_tokens, backend=backend)
+        rows = _map_here(function, _shards(ask, questions), out=context.out, title=f"predict {ask}")
+        balance.add(add_balances(rows))
+        summary[ask] = _add_numbers(rows)
+    return StageResult(summary, balance)
+
+
+def read_questions(context: StageContext) -> list[Question]:
+    """The questions of all inputs, in order. Raises StageError when an id comes twice."""
+    questions = [
+        question for artifact in context.all("questions") for path in artifact.files("questions*.jsonl") for question in read_rows(path, Question)
+    ]
+    twice = [id for id, count in Counter(question.id for question in questions).items() if count > 1]
+    if twice:
+        raise StageError(f"questions: {len(twice)} ids come twice, such as {', '.join(twice[:3])}; give each questions node its own `name`")
+    return questions
+
+
+def choose_letters(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]]) -> list[Prediction]:
+    """Answers by the probabilities of letters, a batch at a time.
+
+    The likeliest letter is the answer; a tie at the top is none. In a paper whose items may have `several` right answers, the reply then goes on greedily
+    as a trained model would write it: with ``,`` and another letter while that is likelier, over all letters left, than the reply's end.
+    """
+    turns = [question_turns(question, style="answer_only", several=_key(question) in several) for question in questions]
+    letters = [option_letters(question) for question in questions]
+    first = backend.letters([LetterRequest(*pair) for pair in zip(turns, letters, strict=True)])
+    written = [_likeliest(reply.logprobs, choices) for reply, choices in zip(first, letters, strict=True)]
+    going = [number for number, question in enumerate(questions) if _key(question) in several and written[number]]
+    while going:
+        left = {number: [letter for letter in letters[number] if letter not in written[number]] for number in going}
+        requests = [LetterRequest(turns[number], ("", *(f",{letter}" for letter in left[number])), written[number]) for number in going if left[number]]
+        asked = [number for number in going if left[number]]
+        going = []
+        for number, reply in zip(asked, backend.letters(requests), strict=True):
+            if reply.logprobs and _log_sum(reply.logprobs[1:]) > reply.logprobs[0]:
+                written[number] += "," + left[number][reply.logprobs.index(max(reply.logprobs[1:]), 1) - 1]
+                going.append(number)
+    return [_letters_prediction(*item) for item in zip(questions, first, written, strict=True)]
+
+
+def write_answers(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]], max_tokens: int) -> list[Prediction]:
+    """Rationales with an answer line, as the model writes them."""
+    turns = [question_turns(question, style="reason_first", several=_key(question) in several) for question in questions]
+    written = backend.generate(turns, max_tokens=max_tokens)
+    return [
+        Prediction(question.id, one.prompt, one.text, (), one.finish_reason, dict(one.usage))
+        for question, one in zip(questions, written, strict=True)
+    ]
+
+
+def _predict_shard(
+    questions: list[Question], out: Path, name: str, *, ask: Ask, several: set[tuple[str, str]], max_tokens: int, backend: Callable[[], Backend]
+) -> ShardRow:
+    if ask == "letters":
+        predictions = choose_letters(backend(), questions, several=several)
+    else:
+        predictions = write_answers(backend(), questions, several=several, max_tokens=max_tokens)
+    row = ShardRow(numbers=_numbers(predictions))
+    row.balance.keep(write_rows(out / f"predictions-{name}.jsonl", predictions))
+    return row
+
+
+def _shards(ask: Ask, questions: list[Question]) -> list[Shard]:
+    size = _SHARD[ask]
+    return [Shard(f"{ask}-{start // size:05d}", questions[start : start + size]) for start in range(0, len(questions), size)]
+
+
+def _map_here(function: Callable[[Any, Path, str], ShardRow], shards: Sequence[Shard], *, out: Path, title: str) -> list[ShardRow]:
+    """`ShardMap` without a pool: the model lives in this process."""
+    rows = []
+    with Progress(title, sum(len(shard.payload) for shard in shards), unit="questions") as progress:
+        for shard in shards:
+            rows.append(finished_row(out, shard.name) or run_shard(function, shard, out))
+            progress.advance(len(shard.payload))
+    return rows
+
+
+def _load(settings: PredictSettings, context: StageContext) -> Backend:
+    model = context.optional("model")
+    if model is not None and settings.base is not None:
+        raise RecipeError("predict has both an input `model` and `base`; remove one")
+    source = PathSource(path=model.path) if model is not None else settings.base
+    return _new_backend(settings, context.machine, source)
