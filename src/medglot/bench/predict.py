@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from medglot.bench.settings import BACKENDS, Ask, PredictSettings
-from medglot.core.config import Machine, PathSource
+from medglot.core.config import PathSource
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.find import find
 from medglot.core.progress import Progress
@@ -63,26 +63,26 @@ def choose_letters(backend: Backend, questions: Sequence[Question], *, several: 
     The likeliest letter is the answer; a tie at the top is none. In a paper whose items may have `several` right answers, the reply then goes on greedily
     as a trained model would write it: with ``,`` and another letter while that is likelier, over all letters left, than the reply's end.
     """
-    turns = [question_turns(question, style="answer_only", several=_key(question) in several) for question in questions]
+    turns = [question_turns(question, style="answer_only", several=_paper(question) in several) for question in questions]
     letters = [option_letters(question) for question in questions]
     first = backend.letters([LetterRequest(*pair) for pair in zip(turns, letters, strict=True)])
     written = [_likeliest(reply.logprobs, choices) for reply, choices in zip(first, letters, strict=True)]
-    going = [number for number, question in enumerate(questions) if _key(question) in several and written[number]]
+    going = [number for number, question in enumerate(questions) if _paper(question) in several and written[number]]
     while going:
-        left = {number: [letter for letter in letters[number] if letter not in written[number]] for number in going}
-        requests = [LetterRequest(turns[number], ("", *(f",{letter}" for letter in left[number])), written[number]) for number in going if left[number]]
-        asked = [number for number in going if left[number]]
+        more = {number: [f",{letter}" for letter in letters[number] if letter not in written[number]] for number in going}
+        replies = backend.letters([LetterRequest(turns[number], ("", *more[number]), written[number]) for number in going])
         going = []
-        for number, reply in zip(asked, backend.letters(requests), strict=True):
-            if reply.logprobs and _log_sum(reply.logprobs[1:]) > reply.logprobs[0]:
-                written[number] += "," + left[number][reply.logprobs.index(max(reply.logprobs[1:]), 1) - 1]
+        for (number, candidates), reply in zip(more.items(), replies, strict=True):
+            end, *others = reply.logprobs or (0.0,)
+            if others and _log_sum(others) > end:
+                written[number] += candidates[others.index(max(others))]
                 going.append(number)
     return [_letters_prediction(*item) for item in zip(questions, first, written, strict=True)]
 
 
 def write_answers(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]], max_tokens: int) -> list[Prediction]:
     """Rationales with an answer line, as the model writes them."""
-    turns = [question_turns(question, style="reason_first", several=_key(question) in several) for question in questions]
+    turns = [question_turns(question, style="reason_first", several=_paper(question) in several) for question in questions]
     written = backend.generate(turns, max_tokens=max_tokens)
     return [
         Prediction(question.id, one.prompt, one.text, (), one.finish_reason, dict(one.usage))
@@ -122,4 +122,43 @@ def _load(settings: PredictSettings, context: StageContext) -> Backend:
     if model is not None and settings.base is not None:
         raise RecipeError("predict has both an input `model` and `base`; remove one")
     source = PathSource(path=model.path) if model is not None else settings.base
-    return _new_backend(settings, context.machine, source)
+    kind = find(BACKENDS, settings.backend)
+    return cast(Backend, kind(source, machine=context.machine, dtype=settings.dtype, options=settings.options))
+
+
+def _paper(question: Question) -> tuple[str, str]:
+    return question.benchmark, question.language
+
+
+def _likeliest(logprobs: Sequence[float], letters: Sequence[str]) -> str:
+    """The letter of the highest value; nothing when two share it or there is none."""
+    best = [letter for letter, value in zip(letters, logprobs, strict=False) if value == max(logprobs)]
+    return best[0] if len(best) == 1 else ""
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def _letters_prediction(question: Question, reply: LetterReply, written: str) -> Prediction:
+    """Nothing is sampled, so no token counts as completion."""
+    logprobs = tuple(round(value, _DIGITS) for value in reply.logprobs)
+    return Prediction(question.id, reply.prompt, written, logprobs, reply.finish_reason, {"prompt": reply.prompt_tokens, "completion": 0})
+
+
+def _numbers(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    return {
+        "questions": len(predictions),
+        "tokens": {kind: sum(prediction.usage[kind] for prediction in predictions) for kind in ("prompt", "completion")},
+        "finish": dict(sorted(Counter(prediction.finish_reason for prediction in predictions).items())),
+    }
+
+
+def _add_numbers(rows: Iterable[ShardRow]) -> dict[str, Any]:
+    total: dict[str, Any] = {"questions": 0, "tokens": Counter(), "finish": Counter()}
+    for row in rows:
+        total["questions"] += row.numbers["questions"]
+        for key in ("tokens", "finish"):
+            total[key].update(row.numbers[key])
+    return {key: dict(sorted(value.items())) if isinstance(value, Counter) else value for key, value in total.items()}

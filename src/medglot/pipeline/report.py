@@ -179,8 +179,8 @@ def _caution(artifacts: Sequence[Artifact]) -> str:
     if not sizes or max(sizes) >= _TOO_SMALL:
         return ""
     return (
-        f"**A model of {max(sizes) / 1e6:,.1f} million parameters has no medical value.** These numbers show that the stages work and how a comparison is "
-        "made; they say nothing about medicine. Not for diagnosis, treatment or advice."
+        f"**A model of {max(sizes) / 1e6:,.1f} million parameters has no medical value.** These numbers show that the stages work and how a "
+        "comparison is made; they say nothing about medicine. Not for diagnosis, treatment or advice."
     )
 
 
