@@ -1,7 +1,7 @@
 """Puts the questions to a model and keeps what it did, judging nothing.
 
-Shards of questions run one after another in this process, where the model is loaded once, and only if a shard is open. After kill -9 a finished shard is
-not asked again.
+Shards of questions run one after another in this process, where the model is loaded once, and only if a shard is open. After kill -9 a finished
+shard is not asked again.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from medglot.bench.settings import BACKENDS, Ask, PredictSettings
+from medglot.core.balance import Balance
 from medglot.core.config import PathSource
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.find import find
@@ -37,7 +38,8 @@ def build(settings: PredictSettings, context: StageContext) -> StageResult:
     questions = read_questions(context)
     several = several_right(questions)
     backend = functools.cache(lambda: _load(settings, context))
-    balance, summary = add_balances([]), {}
+    balance = Balance()
+    summary: dict[str, Any] = {}
     for ask in settings.ask:
         function = functools.partial(_predict_shard, ask=ask, several=several, max_tokens=settings.max_tokens, backend=backend)
         rows = _map_here(function, _shards(ask, questions), out=context.out, title=f"predict {ask}")
@@ -60,8 +62,8 @@ def read_questions(context: StageContext) -> list[Question]:
 def choose_letters(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]]) -> list[Prediction]:
     """Answers by the probabilities of letters, a batch at a time.
 
-    The likeliest letter is the answer; a tie at the top is none. In a paper whose items may have `several` right answers, the reply then goes on greedily
-    as a trained model would write it: with ``,`` and another letter while that is likelier, over all letters left, than the reply's end.
+    The likeliest letter is the answer; a tie at the top is none. In a paper whose items may have `several` right answers, the reply then goes on
+    greedily as a trained model would write it: with ``,`` and another letter while that is likelier, over all letters left, than the reply's end.
     """
     turns = [question_turns(question, style="answer_only", several=_paper(question) in several) for question in questions]
     letters = [option_letters(question) for question in questions]

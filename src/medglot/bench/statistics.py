@@ -1,6 +1,6 @@
 """How far a number may be trusted: intervals of proportions, exact tests and bootstrap intervals of paired differences.
 
-Two models are always compared on the same questions, so the difference is taken question by question; that is far sharper than two separate intervals.
+Two models are always compared on the same questions and the difference is taken question by question: far sharper than two separate intervals.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def wilson(successes: float, n: int, *, confidence: float = 0.95) -> Interval:
 def macro(parts: Sequence[Interval]) -> Interval:
     """The unweighted mean of independent estimates, its bounds recovered from theirs (MOVER: Zou & Donner 2008, doi 10.1002/sim.3095).
 
-    With mean m of values v and bounds l, u: m - sqrt(sum (v - l)^2) / k and m + sqrt(sum (u - v)^2) / k. Unlike a bootstrap it keeps a width where every
-    answer of a language is right.
+    With mean m of k values v and bounds l, u: m - sqrt(sum (v - l)^2) / k and m + sqrt(sum (u - v)^2) / k. Unlike a bootstrap it keeps a width where
+    every answer of a language is right.
     """
     mean = sum(part.value for part in parts) / len(parts)
     below = math.sqrt(sum((part.value - part.low) ** 2 for part in parts)) / len(parts)
@@ -55,14 +55,16 @@ def macro(parts: Sequence[Interval]) -> Interval:
 
 
 def mcnemar(wins: int, losses: int) -> float:
-    """The two-sided p value of the exact test (McNemar 1947): twice the smaller tail of a binomial with p = 1/2 over the questions where the two
-    models differ, at most 1. Computed in whole numbers."""
+    """The two-sided p value of the exact test (McNemar 1947, doi 10.1007/BF02295996).
+
+    Twice the smaller tail of a binomial with p = 1/2 over the questions where the two models differ, at most 1; computed in whole numbers.
+    """
     n, fewer = wins + losses, min(wins, losses)
     term = tail = 1
     for k in range(fewer):
         term = term * (n - k) // (k + 1)
         tail += term
-    return min(1.0, 2 * tail / 2**n) if n < 1000 else min(1.0, _ratio(2 * tail, n))
+    return min(1.0, 2 * tail / 2**n)
 
 
 def paired_bootstrap(differences: Mapping[str, Sequence[float]], *, resamples: int, seed: Sequence[int], confidence: float = 0.95) -> Interval:
@@ -85,9 +87,3 @@ def paired_bootstrap(differences: Mapping[str, Sequence[float]], *, resamples: i
     tail = (1 - confidence) / 2
     low, high = np.quantile(total, [tail, 1 - tail]) / len(differences)
     return Interval(value / len(differences), float(low), float(high))
-
-
-def _ratio(count: int, bits: int) -> float:
-    """``count / 2**bits`` where 2**bits is too large for a float."""
-    shift = max(0, count.bit_length() - 64)
-    return math.ldexp(count >> shift, shift - bits)

@@ -104,7 +104,7 @@ class QuestionIndex:
     def _best(self, asked: _Asked, window: Hashes) -> tuple[str, float]:
         """The part of the question that the window holds most of. A stem alone must be long, because short ones are asked everywhere."""
         parts: dict[str, Sequence[Hashes]] = {"question": (asked.stem, *asked.options)}
-        if len(asked.stem) >= 2 * self._length:
+        if len(asked.stem) >= 3 * self._length:
             parts["stem"] = (asked.stem,)
         if len(asked.passage) >= self._length:
             parts["passage"] = (asked.passage,)

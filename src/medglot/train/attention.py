@@ -171,6 +171,7 @@ def use_segments(model: PreTrainedModel) -> None:
     """Makes `model` attend by `segment_attention`. Raises StageError for a model class that takes no attention from outside."""
     AttentionInterface.register(ATTENTION, segment_attention)
     if not type(model)._can_set_attn_implementation():
-        raise StageError(f"{type(model).__name__} takes no attention function from outside: packed documents would see one another; train another model")
+        raise StageError(
+            f"{type(model).__name__} takes no attention function from outside: packed documents would see one another; train another model"
+        )
     model.set_attn_implementation(ATTENTION)
-    model.config.use_cache = False

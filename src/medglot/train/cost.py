@@ -126,6 +126,5 @@ class Memory:
 
 
 def training_memory(shape: Shape, *, micro_batch_tokens: int, dtype: Literal["float32", "bfloat16", "float16"], adapters: int = 0) -> Memory:
-    """The memory of a training step with AdamW at its highest, between forward and backward.
-    """
+    """The memory of a training step with AdamW at its highest, between forward and backward."""
     raise NotImplementedError

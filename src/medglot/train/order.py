@@ -77,7 +77,9 @@ class Order:
     def __init__(self, sizes: Sequence[int], weights: Sequence[float], *, slots: int, batch_rows: int, seed: int) -> None:
         empty = [place for place, size in enumerate(sizes) if size < 1]
         if not sizes or empty or slots < 1:
-            raise RecipeError(f"nothing to train on: {slots} rows wanted from sources of {list(sizes)} rows; add documents or remove the empty source")
+            raise RecipeError(
+                f"nothing to train on: {slots} rows wanted from sources of {list(sizes)} rows; add documents or remove the empty source"
+            )
         self.sizes, self.slots, self.batch_rows, self.seed = list(sizes), slots, batch_rows, seed
         self.shares = apportion(slots, weights)
         self.steps = -(-slots // batch_rows)

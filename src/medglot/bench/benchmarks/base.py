@@ -1,4 +1,7 @@
-"""What a benchmark is: where its files lie and how a raw row becomes a Question. A reader never repairs: what it cannot read it hands on as a BadRow."""
+"""What a benchmark is: where its files lie and how a raw row becomes a Question.
+
+A reader never repairs: what it cannot read it hands on as a BadRow.
+"""
 
 from __future__ import annotations
 

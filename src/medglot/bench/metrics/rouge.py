@@ -19,7 +19,7 @@ class Rouge:
 
     rouge1: float
     rouge2: float
-    rougeL: float  # noqa: N815 -- the metric's name
+    rougeL: float
 
 
 def rouge(candidate: Sequence[str], reference: Sequence[str]) -> Rouge:
