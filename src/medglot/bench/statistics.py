@@ -64,7 +64,7 @@ def mcnemar(wins: int, losses: int) -> float:
     for k in range(fewer):
         term = term * (n - k) // (k + 1)
         tail += term
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, 2 * tail / (1 << n))
 
 
 def paired_bootstrap(differences: Mapping[str, Sequence[float]], *, resamples: int, seed: Sequence[int], confidence: float = 0.95) -> Interval:

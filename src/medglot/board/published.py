@@ -118,4 +118,3 @@ def _cell(value: float, n: int | None) -> Cell:
         return Cell(value)
     low, high = wilson(value / 100, n)
     return Cell(value, 100 * low, 100 * high, n)
-

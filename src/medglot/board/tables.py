@@ -62,7 +62,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows that may be compared. `scale` bounds the interval bars, `digits` are the decimals shown; `source` and `url` name where published numbers stand."""
+    """Rows that may be compared.
+
+    `scale` bounds the interval bars; `digits` are the decimals that published numbers were printed with, `source` and `url` name where they stand.
+    """
 
     view: View
     metric: str

@@ -1,4 +1,4 @@
-"""Raw rows become documents here, whatever their source: what a document must have is checked in one place, and what lacks it is set aside by name."""
+"""Raw rows become documents here, whatever their source: what a document must have is checked in one place; what lacks it is set aside by name."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def admit(raw: pa.Table, row: ShardRow, *, source: Source, file: str, identify_m
         nulls = pc.and_(pc.is_null(table["language"]), pc.is_valid(table["text"]))
         found = identify(table["text"].filter(nulls))
         table = _put(table, "language", pc.replace_with_mask(table["language"].combine_chunks(), nulls.combine_chunks(), found))
-    for kind, faulty in _faults(table):
+    faults = dict(_faults(table))
+    for kind, faulty in faults.items():
         _set_aside(table.filter(faulty), row, file=file, kind=kind)
-    good = pc.invert(_any([faulty for _, faulty in _faults(table)]))
-    table = table.filter(good)
+    table = table.filter(pc.invert(_any(list(faults.values()))))
     place = pc.binary_join_element_wise(file, table["row"].cast(pa.string()), "#")
     ids = pc.binary_join_element_wise(table["source"], pc.coalesce(_or(table["id"], None), place), ":")
     return _put(table, "id", ids).drop_columns("row")
@@ -56,9 +56,9 @@ def _faults(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
     }
     before: list[pa.ChunkedArray] = []
     for kind, faulty in found.items():
-        faulty = pc.fill_null(faulty, False)  # noqa: FBT003, PLW2901
-        yield kind, pc.and_not(faulty, _any(before)) if before else faulty
-        before.append(faulty)
+        certain = pc.fill_null(faulty, False)
+        yield kind, pc.and_not(certain, _any(before)) if before else certain
+        before.append(certain)
 
 
 def _any(masks: list[pa.ChunkedArray]) -> pa.ChunkedArray:

@@ -1,6 +1,6 @@
 """Stage `decontaminate`: drops every document that holds a question of the benchmarks, and writes down each match.
 
-matches-NNNNN.jsonl names document, question, share and place of every match; found.jsonl says for every question that was found in how many documents.
+matches-NNNNN.jsonl names document, question, share and place of every match; found.jsonl says in how many documents each question was found.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def build(settings: DecontaminateSettings, context: StageContext) -> StageResult
     write_lines(context.out / "found.jsonl", ({"question": name, "documents": count} for name, count in sorted(found.items())))
     summary = Tally.total(row.numbers["tally"] for row in rows).summary()
     summary["contaminated"] = Tally.total(row.numbers["removed"] for row in rows).summary()
-    summary["questions"] = _report(questions, found)
+    summary["questions"] = _report(settings, questions, found)
     return StageResult(summary=summary, balance=add_balances(rows))
 
 
@@ -100,12 +100,14 @@ def _index(settings: DecontaminateSettings, files: tuple[Path, ...], language: s
     return QuestionIndex(questions, length=length, threshold=settings.threshold, common=settings.common)
 
 
-def _report(files: tuple[Path, ...], found: Counter[str]) -> dict[str, dict[str, dict[str, int]]]:
-    """By benchmark and language: how many questions there are, and how many were found in some document."""
+def _report(settings: DecontaminateSettings, files: tuple[Path, ...], found: Counter[str]) -> dict[str, dict[str, dict[str, int]]]:
+    """By benchmark and language: how many questions there are, how many are too short to look for, how many were found in some document."""
     report: dict[str, dict[str, dict[str, int]]] = {}
     for path in files:
         for question in read_rows(path, Question):
-            entry = report.setdefault(question.benchmark, {}).setdefault(question.language, {"questions": 0, "found": 0})
+            index = _index(settings, files, question.language)
+            entry = report.setdefault(question.benchmark, {}).setdefault(question.language, {"questions": 0, "too_short": 0, "found": 0})
             entry["questions"] += 1
+            entry["too_short"] += index is not None and question.id in index.too_short
             entry["found"] += question.id in found
     return {name: dict(sorted(languages.items())) for name, languages in sorted(report.items())}

@@ -1,8 +1,9 @@
 """How much of a benchmark question a document holds.
 
-Two steps, as in the decontamination of recent open models: a run of n words in common makes a candidate; then the words are aligned, and the share of
-the question's words that stand in shared runs of n/2 words, inside a window as long as the question, decides. Stem, passage and options are segments of
-their own, so that reordered options count in full; options of a few words must be found whole.
+Two steps: a run of n words in common makes a candidate; then the words are aligned, and the share of the question's words that stand in shared runs
+of n/2 words, inside a window as long as the question, decides. Stem, passage and options are segments of their own, so that reordered options count
+in full; options of a few words must be found whole. A question whose every segment is shorter than n is looked for by the beginning of its stem and
+must be found whole; one whose stem is shorter even than that cannot be told from ordinary wording, and is reported as too short.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class QuestionIndex:
         _, place, counts = np.unique(keys, return_inverse=True, return_counts=True)
         rare = counts[place] <= common  # longer lists are exam wording
         self._keys, self._owners = keys[rare], owners[rare]
+        sought = set(self._owners.tolist())
+        self.too_short = frozenset(asked.id for number, asked in enumerate(self._asked) if number not in sought)
         self._runs = RunSet(self._keys, lengths=(length, self._head))
 
     def touches(self, texts: pa.ChunkedArray) -> npt.NDArray[np.bool_]:
@@ -129,7 +132,9 @@ def share(segments: Sequence[Hashes], window: Hashes, *, run: int) -> float:
 
 
 def _prepare(question: Question) -> _Asked:
-    return _Asked(question.id, words(question.context).hashes, words(question.stem).hashes, tuple(words(option).hashes for option in question.options))
+    return _Asked(
+        question.id, words(question.context).hashes, words(question.stem).hashes, tuple(words(option).hashes for option in question.options)
+    )
 
 
 def _window(document: Hashes, places: npt.NDArray[np.int64], reach: int) -> tuple[int, Hashes]:

@@ -10,10 +10,19 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
 from medglot.core.config import Settings, parse
 from medglot.core.errors import RecipeError
-from medglot.core.find import find
+from medglot.core.find import find, names
 from medglot.corpus.filters.base import Filter
 from medglot.corpus.sources.base import Source
-from medglot.languages import codes, digests, load
+from medglot.languages import digests, load
+
+
+def _kind(folder: str, base: type[Any], name: Any) -> type[Any]:
+    if not isinstance(name, str):
+        raise RecipeError(f"does not say which {base.__name__.lower()} is meant; name one of {', '.join(names(folder))}")
+    kind = find(folder, name)
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise RecipeError(f"'{name}' is not a {base.__name__}; derive it from {base.__module__}:{base.__name__}")
+    return kind
 
 
 def _named(folder: str, base: type[Any], key: str) -> Callable[[Any, ValidationInfo], Any]:
@@ -23,13 +32,8 @@ def _named(folder: str, base: type[Any], key: str) -> Callable[[Any, ValidationI
         if not isinstance(value, Mapping):
             return value
         try:
-            name = value.get(key)
-            if not isinstance(name, str):
-                raise RecipeError(f"`{key}` is required; add it")
-            kind = find(folder, name)
-            if not (isinstance(kind, type) and issubclass(kind, base)):
-                raise RecipeError(f"'{name}' is not a {base.__name__}; derive it from {base.__module__}:{base.__name__}")
-            return parse(kind, value, where=name, root=(info.context or {}).get("root", Path()))
+            kind = _kind(folder, base, value.get(key))
+            return parse(kind, value, where=str(value[key]), root=(info.context or {}).get("root", Path()))
         except RecipeError as error:
             raise ValueError(str(error)) from error
 
@@ -44,8 +48,8 @@ class CorpusSettings(Settings):
     """Documents from files of any kind.
 
     `filters` run in order, each on what the one before kept. `identify` finds the language of rows that name none, which are otherwise quarantined.
-    `keep_dropped` writes what filters drop, with the reason, to dropped-*.parquet. `documents_per_shard` is how many rows are put together as one unit
-    of work; a Parquet row group and a compressed file are never cut.
+    `keep_dropped` writes what filters drop, with the reason, to dropped-*.parquet. `documents_per_shard` is how many rows are put together as one
+    unit of work; a Parquet row group and a compressed file are never cut.
     """
 
     sources: tuple[AnySource, ...] = Field(min_length=1)
@@ -56,17 +60,21 @@ class CorpusSettings(Settings):
     documents_per_shard: int = Field(50_000, ge=1)
 
     def depends(self) -> Mapping[str, str]:
-        """The languages' files, and the versions of sources and filters. Identification compares all languages, else only the wanted ones count."""
-        everything = self.identify or any(item.name == "language" for item in self.filters)
-        plugins = {f"source.{item.kind}": str(item.version) for item in self.sources} | {f"filter.{item.name}": str(item.version) for item in self.filters}
-        return digests(tuple(sorted({*self.languages, *codes()} if everything else self.languages))) | plugins
+        """The languages' files (identification compares all of them), versions of sources and filters, and names of single files: ids hold them."""
+        compared = self.identify or any(item.name == "language" for item in self.filters)
+        sources = {f"source.{item.kind}": str(item.version) for item in self.sources}
+        filters = {f"filter.{item.name}": str(item.version) for item in self.filters}
+        files = {f"sources.{number}.file": item.path.name for number, item in enumerate(self.sources) if item.path.is_file()}
+        return digests(() if compared else self.languages) | sources | filters | files
 
     def check(self) -> None:
         """Raises RecipeError for a missing path or an unknown language."""
         for code in self.languages:
             load(code)
-        for item in (*self.sources, *self.filters):
-            item.check()
+        for source in self.sources:
+            source.check()
+        for judge in self.filters:
+            judge.check()
 
 
 class DedupSettings(Settings):

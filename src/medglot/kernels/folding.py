@@ -28,7 +28,7 @@ def fold_character(character: str) -> str:
 
 
 def is_word(character: str) -> bool:
-    """Whether a character belongs to a word: letters, digits, ``_`` (as ``\\w`` of `re`) and combining marks."""
+    r"""Whether a character belongs to a word: letters, digits, ``_`` (as ``\w`` of `re`) and combining marks."""
     return character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
 
 

@@ -1,9 +1,9 @@
 """Keywords of a language found in Arrow text at memory speed: how many different ones, and how many characters they cover.
 
 Patterns become one trie over *classes* of code points (all characters that fold alike are one class, all that no pattern holds are class 0), so
-folding, case and full-width forms cost one table look-up. A table of class triples tells at which positions no pattern can begin, which is nearly all of
-them; only the others walk the trie. At each position the longest pattern whose word boundaries hold wins, and nothing inside it
-counts again. Two roots: at the beginning of a word every pattern may start, elsewhere only those written ``*like this``.
+folding, case and full-width forms cost one table look-up. A table of class triples tells at which positions no pattern can begin, which is nearly
+all of them, and where in the trie the others go on. At each position the longest pattern whose word boundaries hold wins, and nothing inside it counts again.
+Two roots: at the beginning of a word every pattern may start, elsewhere only those written ``*like this``.
 
 | pattern | matches |
 |---|---|
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,12 +35,25 @@ _CLASS = np.uint16(0x7FFF)
 _TABLE = 1 << 20  # the table of class triples may have so many bytes: it must stay in the processor's cache
 _NODES = 3  # node 0 is the dead end, 1 the root at the beginning of words, 2 the root inside words
 
-_CODES = types.Array(types.uint16, 1, "C", readonly=True)
-_GRID = types.Array(types.int32, 2, "C", readonly=True)
-_ROW = types.Array(types.int64, 1, "C")
-_ALIVE = types.Array(types.bool_, 4, "C", readonly=True)
-_BUFFER = types.Array(types.uint16, 1, "C")
-_HITS = types.Array(types.int32, 2, "C")
+
+class _Automaton(NamedTuple):
+    """What the kernels read.
+
+    `classes`: the class of every code point. `entry`: where to enter the trie, by (inside a word, the classes of three characters in a row): 0 where no
+    pattern can begin, a node behind all three, or where a pattern may end among them -(the node behind the first). `transitions`: the next node by
+    (node, class), 0 where there is none. `outputs`: the pattern by (node, whether the word ends there), -1 where none ends.
+    """
+
+    classes: npt.NDArray[np.uint16]
+    entry: npt.NDArray[np.int32]
+    transitions: npt.NDArray[np.int32]
+    outputs: npt.NDArray[np.int32]
+
+
+_CODES = types.uint16[::1]
+_GRID32 = types.int32[:, ::1]
+_GRID64 = types.int64[:, ::1]
+_AUTOMATON = types.NamedTuple((_CODES, types.int32[:, :, :, ::1], _GRID32, _GRID32), _Automaton)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +91,8 @@ class Matcher:
         for item in parsed:
             for root in (1, 2) if item.left_open else (1,):
                 trie.add(item, root)
-        self._transitions, self._outputs = trie.arrays()
-        self._alive = _alive(self._transitions, self._outputs)
-        self._classes = _class_table(alphabet)
+        transitions, outputs = trie.arrays()
+        self._automaton = _Automaton(_class_table(alphabet), _entries(transitions, outputs), transitions, outputs)
 
     def count(self, texts: pa.Array | pa.ChunkedArray) -> Counts:
         """Counts for an array of strings, in its order; null counts as empty. Compares at a few ns a character."""
@@ -92,14 +105,13 @@ class Matcher:
         data = np.frombuffer(text.encode("utf-8"), np.uint8)
         codes = np.zeros(len(data) + 2, np.uint16)
         found = np.zeros((len(data) + 1, 3), np.int32)
-        length = _classify(data, 0, len(data), self._classes, codes)
-        count = _find(codes, length, self._alive, self._transitions, self._outputs, found)
+        count = _find(codes, _classify(data, 0, len(data), self._automaton.classes, codes), self._automaton, found)
         return [Hit(int(start), int(end), self.patterns[number]) for start, end, number in found[:count]]
 
     def _count(self, texts: pa.Array) -> npt.NDArray[np.int64]:
         data, offsets = utf8_buffers(texts)
         counts = np.zeros((3, len(texts)), np.int64)
-        _count(data, offsets, self._classes, self._alive, self._transitions, self._outputs, len(self.patterns), *counts)
+        _count(data, offsets, self._automaton, len(self.patterns), counts)
         return counts
 
 
@@ -139,7 +151,7 @@ class _Trie:
             self._ends.setdefault((node, at_boundary), pattern.number)
 
     def arrays(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Next node by (node, class), 0 where there is none; pattern by (node, word ends here), -1 where none ends."""
+        """`transitions` and `outputs` of the automaton."""
         transitions = np.zeros((self._size, len(self._alphabet) + 1), np.int32)
         outputs = np.full((self._size, 2), -1, np.int32)
         for edge, node in self._edges.items():
@@ -149,15 +161,17 @@ class _Trie:
         return transitions, outputs
 
 
-def _alive(transitions: npt.NDArray[np.int32], outputs: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-    """Whether a pattern can begin with three classes, by (inside a word, first, second, third); a large alphabet looks at two only."""
-    ends = (outputs >= 0).any(axis=1)
-    first = transitions[1:3]
+def _entries(transitions: npt.NDArray[np.int32], outputs: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """`entry` of the automaton; with a large alphabet two classes decide, and the last axis is 1."""
+    ends: npt.NDArray[np.bool_] = np.any(outputs >= 0, axis=1)
+    first: npt.NDArray[np.int32] = transitions[1:3]
     second = transitions[first]
-    alive = (second > 0) | ends[first][:, :, None]
     if 2 * transitions.shape[1] ** 3 > _TABLE:
-        return np.ascontiguousarray(alive[..., None])
-    return np.ascontiguousarray((transitions[second] > 0) | (ends[second] | ends[first][:, :, None])[..., None])
+        walk = ends[first][:, :, None] | ends[second]
+        return np.ascontiguousarray(np.where(walk, -first[:, :, None], second)[..., None])
+    third = transitions[second]
+    walk = (ends[first][:, :, None] | ends[second])[..., None] | ends[third]
+    return np.ascontiguousarray(np.where(walk, -first[:, :, None, None], third))
 
 
 def _class_table(alphabet: dict[str, int]) -> npt.NDArray[np.uint16]:
@@ -169,49 +183,49 @@ def _class_table(alphabet: dict[str, int]) -> npt.NDArray[np.uint16]:
     return (np.where(word_table(), _WORD, np.uint16(0)) | by_folded)[fold_table()]
 
 
-@compiled(types.int64(BYTES, types.int64, types.int64, _CODES, _BUFFER))
-def _classify(data, start, stop, classes, codes):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Decodes data[start:stop] into the class of each character; returns the number of characters. A cut-off last character is left out."""
+@compiled(types.int64(BYTES, types.int64, types.int64, _CODES, _CODES))
+def _classify(data: Any, start: Any, stop: Any, classes: Any, codes: Any) -> Any:
+    """Decodes data[start:stop] into the class of each character and two of class 0 behind; returns the length. A cut-off character is left out."""
     length, place = 0, start
+    code: Any
     while place < stop:
         byte = np.int64(data[place])
-        if byte < 0x80:
+        width = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+        if place + width > stop:
+            break
+        if width == 1:
             code = byte
-            place += 1
-        elif byte < 0xE0:
-            if place + 2 > stop:
-                break
+        elif width == 2:
             code = (byte & 0x1F) << 6 | (data[place + 1] & 0x3F)
-            place += 2
-        elif byte < 0xF0:
-            if place + 3 > stop:
-                break
+        elif width == 3:
             code = (byte & 0x0F) << 12 | np.int64(data[place + 1] & 0x3F) << 6 | (data[place + 2] & 0x3F)
-            place += 3
         else:
-            if place + 4 > stop:
-                break
             code = (byte & 0x07) << 18 | np.int64(data[place + 1] & 0x3F) << 12 | np.int64(data[place + 2] & 0x3F) << 6 | (data[place + 3] & 0x3F)
             code = min(code, 0x10FFFF)
-            place += 4
         codes[length] = classes[code]
         length += 1
+        place += width
+    codes[length : length + 2] = 0
     return length
 
 
-@compiled(types.int64(_CODES, types.int64, _ALIVE, _GRID, _GRID, _HITS))
-def _find(codes, length, alive, transitions, outputs, hits):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    """Writes (start, end, pattern) of every hit to `hits`; returns how many. codes[length] and codes[length + 1] must be 0."""
-    third = _CLASS if alive.shape[3] > 1 else np.uint16(0)
+@compiled(types.int64(_CODES, types.int64, _AUTOMATON, _GRID32))
+def _find(codes: Any, length: Any, automaton: Any, hits: Any) -> Any:
+    """Writes (start, end, pattern) of every hit in the classes of one text to `hits`; returns how many."""
+    entry, transitions, outputs = automaton.entry, automaton.transitions, automaton.outputs
+    depth = 3 if entry.shape[3] > 1 else 2
+    third = _CLASS if depth == 3 else np.uint16(0)
+    place: Any
+    inside: Any
     count, place, inside = 0, 0, 0
     while place < length:
-        first = codes[place] & _CLASS
-        if not alive[inside, first, codes[place + 1] & _CLASS, codes[place + 2] & third]:
+        node = entry[inside, codes[place] & _CLASS, codes[place + 1] & _CLASS, codes[place + 2] & third]
+        if node == 0:
             inside = np.int64(codes[place] >> 15)
             place += 1
             continue
-        node = transitions[inside + 1, first]
-        ahead, best, end = place + 1, -1, place + 1
+        ahead, best, end = place + (depth if node > 0 else 1), -1, place + 1
+        node = abs(node)
         while node != 0:
             at_boundary = 1 - np.int64(codes[ahead] >> 15)
             if outputs[node, at_boundary] >= 0:
@@ -226,19 +240,20 @@ def _find(codes, length, alive, transitions, outputs, hits):  # type: ignore[no-
     return count
 
 
-@compiled(types.void(BYTES, OFFSETS, _CODES, _ALIVE, _GRID, _GRID, types.int64, _ROW, _ROW, _ROW))
-def _count(data, offsets, classes, alive, transitions, outputs, patterns, unique, covered, length):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    longest = np.int64(0)
-    for text in range(len(unique)):
+@compiled(types.void(BYTES, OFFSETS, _AUTOMATON, types.int64, _GRID64))
+def _count(data: Any, offsets: Any, automaton: Any, patterns: Any, counts: Any) -> None:
+    """Writes unique, covered and length of every text to the rows of `counts`."""
+    longest = 0
+    for text in range(counts.shape[1]):
         longest = max(longest, offsets[text + 1] - offsets[text])
     codes = np.empty(longest + 2, np.uint16)
     hits = np.empty((longest + 1, 3), np.int32)
     seen = np.full(patterns, -1, np.int64)
-    for text in range(len(unique)):
-        length[text] = _classify(data, offsets[text], offsets[text + 1], classes, codes)
-        codes[length[text] : length[text] + 2] = 0
-        for hit in range(_find(codes, length[text], alive, transitions, outputs, hits)):
-            covered[text] += hits[hit, 1] - hits[hit, 0]
+    for text in range(counts.shape[1]):
+        length = _classify(data, offsets[text], offsets[text + 1], automaton.classes, codes)
+        for hit in range(_find(codes, length, automaton, hits)):
+            counts[1, text] += hits[hit, 1] - hits[hit, 0]
             if seen[hits[hit, 2]] != text:
                 seen[hits[hit, 2]] = text
-                unique[text] += 1
+                counts[0, text] += 1
+        counts[2, text] = length

@@ -1,12 +1,13 @@
 """Words of Arrow texts as 64-bit hashes, runs of n words as hashes of those, and which texts hold a run out of a given set.
 
-A word is a run of letters and digits, compared without case, accents and width; a Chinese character or kana is a word by itself. So wording is compared
-in the same way in every language, and punctuation never matters.
+A word is a run of letters and digits, compared without case, accents and width; a Chinese character or kana is a word by itself. So wording is
+compared in the same way in every language, and punctuation never matters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ class RunSet:
 
 
 @compiled(types.int64(BYTES, types.int64, types.int64, _LETTERS, _HASHES, _PLACES, _PLACES))
-def _split(data, begin, end, letters, hashes, start, stop):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _split(data: Any, begin: Any, end: Any, letters: Any, hashes: Any, start: Any, stop: Any) -> Any:  # noqa: PLR0917
     """Writes hash and place (in characters) of every word of data[begin:end]; returns how many there are."""
     count, character, place, state, since = 0, 0, begin, np.uint64(0), 0
     while place < end:
@@ -112,7 +113,7 @@ def _split(data, begin, end, letters, hashes, start, stop):  # type: ignore[no-u
 
 
 @compiled(types.void(BYTES, OFFSETS, _LETTERS, OFFSETS, _RUNS, _RUNS, types.int64, _FLAGS))
-def _touch(data, offsets, letters, lengths, runs_sought, bitmap, bits, flags):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _touch(data: Any, offsets: Any, letters: Any, lengths: Any, runs_sought: Any, bitmap: Any, bits: Any, flags: Any) -> Any:  # noqa: PLR0917
     longest = np.int64(0)
     for text in range(len(flags)):
         longest = max(longest, offsets[text + 1] - offsets[text])

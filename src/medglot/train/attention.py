@@ -1,7 +1,7 @@
 """Attention inside each document of a packed row, and never across.
 
-transformers lets a model take its attention from us (AttentionInterface). Ours reads the pieces' lengths from a `Segments` that travels with the call;
-it builds no mask over the row and refuses to run without segments, so that nothing (an all-ones mask, a cache) can mix documents in silence.
+transformers lets a model take its attention from us (AttentionInterface). Ours reads the pieces' lengths from a `Segments` that travels with the
+call; it builds no mask over the row and refuses to run without segments, so that nothing (an all-ones mask, a cache) can mix documents in silence.
 
 On CPU, pieces of similar length are computed together, the shorter ones padded at their end: under a causal mask no real token sees the padding. On
 CUDA, `torch.nn.attention.varlen` takes the pieces as they are.
@@ -114,11 +114,11 @@ def segment_attention(
     groups, back = segments.plan
     results = []
     for group in groups:
-        pieces = [tensor.index_select(0, group.gather.flatten()).unflatten(0, group.gather.shape) for tensor in (query, key, value)]
+        pieces = [tensor.index_select(0, group.gather.flatten()).view(*group.gather.shape, *tensor.shape[1:]) for tensor in (query, key, value)]
         plain = softcap is None and window is None
         if plain and (query.dtype == torch.float32 or longest > _MATMUL_LIMIT):
-            heads = [piece.transpose(1, 2) for piece in pieces]
-            result = functional.scaled_dot_product_attention(*heads, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
+            first, second, third = (piece.transpose(1, 2) for piece in pieces)
+            result = functional.scaled_dot_product_attention(first, second, third, is_causal=True, scale=scale, enable_gqa=True).transpose(1, 2)
         else:
             result = _matmul(*pieces, scale=scale, window=window, softcap=softcap)
         flat = result.flatten(0, 1)
@@ -134,7 +134,7 @@ def _matmul(query: Tensor, key: Tensor, value: Tensor, *, scale: float, window: 
     if window is not None:
         seen = seen.triu(1 - window)
     mask = torch.zeros(width, width, dtype=query.dtype, device=query.device).masked_fill_(~seen, float("-inf")).repeat(shared, 1)
-    rows = query.unflatten(2, (-1, shared)).permute(0, 2, 3, 1, 4).reshape(-1, shared * width, size)
+    rows = query.view(pieces, width, -1, shared, size).permute(0, 2, 3, 1, 4).reshape(-1, shared * width, size)
     columns, values = (tensor.transpose(1, 2).reshape(-1, width, size) for tensor in (key, value))
     if softcap is None:
         scores = torch.baddbmm(mask, rows, columns.transpose(1, 2), alpha=scale)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ _CPU_TOKENS = 2048
 _CHECKPOINTED = 1_000_000_000
 """Models with more parameters recompute their activations on a GPU."""
 
+_memory: Any = torch.utils.deterministic  # its switch is set by a property that type checkers do not see
+
 
 @dataclass(frozen=True, slots=True)
 class _Part:
@@ -45,14 +47,20 @@ class _Part:
 class Compute:
     """A model ready to be trained. Make it with `computing`."""
 
-    def __init__(self, model: PreTrainedModel, *, device: str, tokens: int, threads: int, pool: ThreadPoolExecutor | None) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        masters: dict[str, torch.nn.Parameter],
+        *,
+        device: str,
+        tokens: int,
+        threads: int,
+        pool: ThreadPoolExecutor | None,
+    ) -> None:
         self.model, self.device = model, device
         self._tokens, self._threads, self._pool = tokens, threads, pool
-        self._trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-        self.masters = {
-            name: parameter if parameter.dtype == torch.float32 else torch.nn.Parameter(parameter.detach().float())
-            for name, parameter in self._trained.items()
-        }
+        self.masters = masters
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def loss(self, rows: Sequence[Row]) -> float:
         """The summed loss of `rows`, in nats."""
@@ -73,9 +81,9 @@ class Compute:
     @torch.no_grad()
     def refresh(self) -> None:
         """Brings what the optimiser did to the masters into the weights that compute."""
-        for name, master in self.masters.items():
-            if self._trained[name] is not master:
-                self._trained[name].copy_(master)
+        for parameter, master in zip(self._trained, self.masters.values(), strict=True):
+            if parameter is not master:
+                parameter.copy_(master)
 
     def _parts(self, rows: Sequence[Row], work: Callable[[list[Row]], _Part]) -> Iterator[_Part]:
         groups = micro_batches(rows, tokens=self._tokens)
@@ -92,8 +100,8 @@ class Compute:
 
     def _differentiate(self, rows: list[Row], scale: float) -> _Part:
         loss = self._forward(rows, scale)
-        gradients = torch.autograd.grad(loss, list(self._trained.values()), allow_unused=True)
-        return _Part(float(loss), gradients)
+        gradients = torch.autograd.grad(loss, self._trained, allow_unused=True)
+        return _Part(float(loss.detach()), gradients)
 
     def _measure(self, rows: list[Row]) -> _Part:
         with torch.no_grad():
@@ -112,8 +120,8 @@ def computing(model: PreTrainedModel, *, dtype: Literal["float32", "bfloat16"], 
     """A `Compute` over `model`, which is moved to the machine's device and to `dtype`; torch's settings are put back afterwards."""
     cuda = machine.device == "cuda" or (machine.device == "auto" and torch.cuda.is_available())
     device = "cuda" if cuda else "cpu"
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filling = torch.utils.deterministic.fill_uninitialized_memory
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filling = _memory.fill_uninitialized_memory
     pool = (
         ThreadPoolExecutor(machine.thread_count, initializer=torch.set_num_threads, initargs=(1,)) if not cuda and machine.thread_count > 1 else None
     )
@@ -123,20 +131,26 @@ def computing(model: PreTrainedModel, *, dtype: Literal["float32", "bfloat16"], 
         else:
             torch.set_num_threads(1)
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        _prepare(model, dtype=dtype, device=device)
+        _memory.fill_uninitialized_memory = False
+        masters = _prepare(model, dtype=getattr(torch, dtype), device=device)
         tokens = machine.micro_batch_tokens if cuda else _CPU_TOKENS
-        yield Compute(model, device=device, tokens=tokens, threads=machine.thread_count, pool=pool)
+        yield Compute(model, masters, device=device, tokens=tokens, threads=machine.thread_count, pool=pool)
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        torch.use_deterministic_algorithms(strict)
+        _memory.fill_uninitialized_memory = filling
 
 
-def _prepare(model: PreTrainedModel, *, dtype: str, device: str) -> None:
-    model.to(device=device, dtype=getattr(torch, dtype))
+def _prepare(model: PreTrainedModel, *, dtype: torch.dtype, device: str) -> dict[str, torch.nn.Parameter]:
+    """Makes `model` ready to compute in `dtype`; gives the float32 masters of its trainable parameters by name."""
+    model.to(device)
+    masters = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            masters[name] = parameter if parameter.dtype == dtype == torch.float32 else torch.nn.Parameter(parameter.detach().float().clone())
+        parameter.data = parameter.data.to(dtype)  # parameters only: rotary frequencies are buffers and stay exact
     use_segments(model)
     model.train()
     for module in model.modules():
@@ -144,3 +158,4 @@ def _prepare(model: PreTrainedModel, *, dtype: str, device: str) -> None:
             module.eval()  # no dropout: training is a function of the recipe alone
     if device == "cuda" and model.num_parameters() > _CHECKPOINTED:
         model.gradient_checkpointing_enable()
+    return masters

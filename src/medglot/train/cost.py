@@ -1,7 +1,7 @@
-"""What a training node will cost: parameters, floating-point operations and memory, from sizes alone.
+"""What training will cost: parameters, floating-point operations and memory, from sizes alone.
 
-Everything here is arithmetic on whole numbers, so that a plan can show it without torch, weights or a network. Parameters and operations are exact for
-the architectures in `FAMILIES`; memory is what the tensors need, without the allocator's and the kernels' own, so a real run takes somewhat more.
+Everything here is arithmetic, so that a plan can show it without torch, weights or a network. Parameters and operations are exact for the
+architectures in `FAMILIES`; memory is what the tensors need, without what allocator, kernels and Python take for themselves.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from medglot.core.config import Machine
+from medglot.train.settings import Architecture, FinetuneSettings, TrainingSettings
+
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """The `model_type`s that `Shape` describes exactly."""
 
-_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+_BYTES = {"float32": 4, "bfloat16": 2}
+_HEAD_TOKENS = 512  # the logits of so many tokens are held at a time (train/loss.py)
+_CPU_TOKENS = 2048  # a micro-batch on CPU (train/compute.py)
+_RECOMPUTED = 1_000_000_000  # a model with more parameters recomputes its activations on a GPU (train/compute.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,22 @@ class Shape:
             head_norms=family == "qwen3",
         )
 
+    @classmethod
+    def from_architecture(cls, architecture: Architecture, *, vocabulary: int) -> Shape:
+        """The shape of a model trained from scratch."""
+        return cls(
+            vocabulary=vocabulary,
+            hidden=architecture.hidden_size,
+            layers=architecture.layers,
+            heads=architecture.heads,
+            kv_heads=architecture.kv_heads,
+            head_size=architecture.hidden_size // architecture.heads,
+            intermediate=architecture.intermediate_size,
+            tied=architecture.tie_embeddings,
+            attention_bias=architecture.kind == "qwen2",
+            head_norms=architecture.kind == "qwen3",
+        )
+
     @property
     def queries(self) -> int:
         """The width of all queries together."""
@@ -81,37 +103,40 @@ class Shape:
         return self.multiplied + embedding + self.layers * vectors + self.hidden
 
 
+LAYER_MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The seven matrices of a layer, by the names that transformers gives them."""
+
+
 def lora_parameters(shape: Shape, *, rank: int, target_modules: tuple[str, ...]) -> int:
     """The parameters of LoRA adapters: for a matrix of m by n, ``rank * (m + n)`` (Hu et al. 2021, arXiv 2106.09685, section 4.1).
 
-    Raises KeyError on a module that is not one of the seven matrices of a layer.
+    Raises KeyError on a module that is none of `LAYER_MATRICES`.
     """
-    sizes = {
-        "q_proj": shape.hidden + shape.queries,
-        "k_proj": shape.hidden + shape.keys,
-        "v_proj": shape.hidden + shape.keys,
-        "o_proj": shape.queries + shape.hidden,
-        "gate_proj": shape.hidden + shape.intermediate,
-        "up_proj": shape.hidden + shape.intermediate,
-        "down_proj": shape.intermediate + shape.hidden,
-    }
+    other_side = (shape.queries, shape.keys, shape.keys, shape.queries, shape.intermediate, shape.intermediate, shape.intermediate)
+    sizes = {name: shape.hidden + width for name, width in zip(LAYER_MATRICES, other_side, strict=True)}
     return shape.layers * rank * sum(sizes[name] for name in target_modules)
 
 
-def flops_per_token(shape: Shape, *, attended: float, adapters: int = 0) -> float:
+def flops_per_token(shape: Shape, *, attended: float, adapters: int = 0, recompute: bool = False) -> float:
     """Floating-point operations of one training token, forward and backward.
 
-    ``6 N + 12 L h d a`` (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix B), where `attended` is a, the mean number of positions that a token
-    attends to: half the length of its document, since attention looks back only. With LoRA the frozen weights need no gradient of their own, so that
-    they cost 4 N instead of 6 N, and the `adapters` are added at full cost.
+    ``6 N + 12 L h a`` with N weights that are multiplied, L layers and queries of width h (Chowdhery et al. 2022, PaLM, arXiv 2204.02311, appendix
+    B). `attended` is a, the mean number of positions that a token looks at: half the length of its document. With LoRA (`adapters` parameters) the
+    frozen weights need no gradient of their own: 4 N instead of 6 N. `recompute` adds the second forward pass of activation checkpointing.
     """
-    weights = 4 * shape.multiplied + 6 * adapters if adapters else 6 * shape.multiplied
-    return weights + 12 * shape.layers * shape.queries * attended
+    weights = (4 * shape.multiplied + 6 * adapters) if adapters else 6 * shape.multiplied
+    attention = 12 * shape.layers * shape.queries * attended
+    again = 2 * (shape.multiplied - shape.vocabulary * shape.hidden) + attention / 3 if recompute else 0
+    return weights + attention + again
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of one training process by what they hold."""
+    """Bytes of a training process by what they hold.
+
+    `weights` are those that compute, with their float32 masters; `gradients` the float32 sum and one micro-batch's own for each thread; `optimiser`
+    the two moments of AdamW; `activations` what the backward pass needs; `logits` one chunk of the output head's.
+    """
 
     weights: int
     gradients: int
@@ -121,10 +146,81 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """All of it: never less than the peak, since not all is held at the same moment."""
         return self.weights + self.gradients + self.optimiser + self.activations + self.logits
 
 
-def training_memory(shape: Shape, *, micro_batch_tokens: int, dtype: Literal["float32", "bfloat16", "float16"], adapters: int = 0) -> Memory:
-    """The memory of a training step with AdamW at its highest, between forward and backward."""
-    raise NotImplementedError
+def training_memory(
+    shape: Shape, *, micro_batch_tokens: int, dtype: Literal["float32", "bfloat16"], adapters: int = 0, threads: int = 1, recompute: bool = False
+) -> Memory:
+    """What a step with AdamW holds, in bytes.
+
+    A trained parameter costs 4 bytes for its master, 4 for its gradient and 8 for the moments (Rajbhandari et al. 2020, ZeRO, arXiv 1910.02054,
+    section 3.1), beside the copies that compute. Each of `threads` works on a micro-batch of its own. `recompute` keeps the input of every layer and
+    one layer's activations (Chen et al. 2016, arXiv 1604.06174). Activations of adapters are small and left out.
+    """
+    size, trained = _BYTES[dtype], adapters or shape.parameters
+    masters = 4 * trained if size < 4 else 0
+    layer, ends = layer_activations(shape, dtype=dtype), (4 + 2 * size) * shape.hidden
+    per_token = shape.layers * size * shape.hidden + layer if recompute else shape.layers * layer
+    return Memory(
+        weights=size * (shape.parameters + adapters) + masters,
+        gradients=(4 + size * threads) * trained,
+        optimiser=8 * trained,
+        activations=(per_token + ends) * micro_batch_tokens * threads,
+        logits=_HEAD_TOKENS * shape.vocabulary * (4 if size == 4 else 4 + 2 * size) * threads,
+    )
+
+
+def layer_activations(shape: Shape, *, dtype: Literal["float32", "bfloat16"]) -> int:
+    """Bytes that one layer keeps a token for its backward pass, with attention that keeps no scores (Dao et al. 2022, arXiv 2205.14135).
+
+    Counted tensor by tensor: two norms (input in float32, normalised, scaled, one float32 factor); queries, keys, values, the attention's result
+    twice and a normaliser a head; four tensors of the MLP's width (gate, activated gate, up, product).
+    """
+    size = _BYTES[dtype]
+    norms = 2 * ((4 + 2 * size) * shape.hidden + 4)
+    attention = size * (3 * shape.queries + 2 * shape.keys) + 4 * shape.heads
+    return norms + attention + 4 * size * shape.intermediate
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a training node takes. `tokens` is None where it depends on data that are not there yet; `flops` are for one token."""
+
+    parameters: int
+    trained_parameters: int
+    tokens: int | None
+    flops_per_token: float
+    memory: Memory
+
+    @property
+    def flops(self) -> float | None:
+        """Floating-point operations of the whole node."""
+        return None if self.tokens is None else self.flops_per_token * self.tokens
+
+
+def training_cost(settings: TrainingSettings, shape: Shape, *, machine: Machine, data_tokens: int | None = None) -> Cost:
+    """The cost of a training node on a machine. `data_tokens` is the size of one epoch, where it is known.
+
+    Documents are taken to be as long as a row, which sets the upper bound of attention.
+    """
+    adapters = 0
+    if isinstance(settings, FinetuneSettings) and settings.method == "lora":
+        adapters = lora_parameters(shape, rank=settings.lora.rank, target_modules=settings.lora.target_modules or LAYER_MATRICES)
+    tokens = None
+    if settings.steps is not None and getattr(settings, "batch_samples", None) is None:
+        tokens = settings.steps * settings.batch_tokens
+    elif settings.epochs is not None and data_tokens is not None:
+        tokens = round(settings.epochs * data_tokens)
+    cuda = machine.device == "cuda"
+    recompute = cuda and shape.parameters > _RECOMPUTED
+    micro = max(settings.context_length, machine.micro_batch_tokens if cuda else _CPU_TOKENS)
+    threads = 1 if cuda else machine.thread_count
+    return Cost(
+        parameters=shape.parameters,
+        trained_parameters=adapters or shape.parameters,
+        tokens=tokens,
+        flops_per_token=flops_per_token(shape, attended=settings.context_length / 2, adapters=adapters, recompute=recompute),
+        memory=training_memory(shape, micro_batch_tokens=micro, dtype=settings.dtype, adapters=adapters, threads=threads, recompute=recompute),
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from medglot.train.compute import Compute
+from medglot.train.order import permute
 from medglot.train.rows import PackedTexts, Texts
 
 
@@ -27,10 +28,16 @@ class Heldout:
 
 
 def choose(texts: Texts, *, node: str, language: str, tokens: int, context_length: int) -> Heldout:
-    """The first documents of `texts` that fit into `tokens`; at least one."""
-    count = max(1, int(np.searchsorted(np.cumsum(texts.length), tokens, side="right")))
-    taken = texts.take(count)
-    return Heldout(node, language, PackedTexts(f"{node}/{language}", taken, context_length=context_length), int(taken.bytes.sum()))
+    """A fixed sample of whole documents of `texts` that has at most `tokens` (unless there is no document so short: then the shortest).
+
+    Documents of more than a quarter of `tokens` are left out, so that no single book speaks for a language.
+    """
+    name = f"{node}/{language}"
+    order = permute(np.arange(len(texts.length)), size=len(texts.length), key="heldout")
+    order = order[texts.length[order] <= tokens // 4]
+    order = order[np.cumsum(texts.length[order]) <= tokens]
+    taken = texts.take(order if len(order) else np.array([int(texts.length.argmin())]))
+    return Heldout(node, language, PackedTexts(name, taken, context_length=context_length), int(taken.bytes.sum()))
 
 
 def measure(compute: Compute, heldout: list[Heldout]) -> dict[str, dict[str, Mapping[str, Any]]]:

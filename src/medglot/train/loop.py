@@ -110,7 +110,7 @@ def train(
 
 def peak_memory() -> int:
     """The most memory this process has held, in MB: on the GPU when there is one in use, else resident."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
         return int(torch.cuda.max_memory_allocated() // 2**20)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 

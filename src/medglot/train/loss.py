@@ -25,7 +25,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> Tensor:
-        """hidden (tokens, size), weight (vocabulary, size), targets (tokens,) -> float32 scalar."""
+        """Takes hidden (tokens, size), weight (vocabulary, size), targets (tokens,) and gives a float32 scalar."""
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if wants_hidden else None
@@ -68,5 +68,5 @@ def loss_sum(model: PreTrainedModel, ids: Tensor, targets: Tensor, segments: Seg
     hidden = model.base_model(**inputs).last_hidden_state[0]
     if len(places) < len(ids):
         hidden = hidden.index_select(0, places)
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, head.weight, targets[places], scale)
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, head.weight, targets[places], scale)  # type: ignore[no-untyped-call]
     return loss

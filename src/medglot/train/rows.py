@@ -78,9 +78,9 @@ class Texts:
     length: Integers
     bytes: Integers
 
-    def take(self, count: int) -> Texts:
-        """The first `count` documents."""
-        return Texts(self.files, self.file[:count], self.start[:count], self.length[:count], self.bytes[:count])
+    def take(self, places: Integers) -> Texts:
+        """The documents at `places`, in that order."""
+        return Texts(self.files, self.file[places], self.start[places], self.length[places], self.bytes[places])
 
 
 def read_texts(folder: Path, split: str, *, token_bytes: int) -> dict[str, Texts]:
@@ -116,7 +116,7 @@ class PackedTexts:
         return self._name
 
     def __len__(self) -> int:
-        return -(-self.tokens // self._context)
+        return (self.tokens + self._context - 1) // self._context
 
     def row(self, index: int) -> Row:
         """Row `index`: the tokens from ``index * context_length`` on, of all documents laid end to end."""

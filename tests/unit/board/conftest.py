@@ -9,31 +9,46 @@ from medglot.core.stage import StageContext
 LANGUAGES = ("en", "zh", "ja", "fr", "ru", "es")
 
 
-def accuracy(value: float, n: int = 20, unparsed: int = 0) -> dict:
-    return {"n": n, "accuracy": value, "low": max(0.0, value - 0.1), "high": min(1.0, value + 0.1), "unparsed": unparsed, "single": value, "chance": 0.25}
+VALUES = (0.5, 0.4, 0.3, 0.2, 0.6, 0.7)
 
 
-def asked(values: tuple[float, ...], unparsed: int = 0) -> dict:
-    mean = sum(values) / len(values)
-    by_language = {code: accuracy(value, unparsed=unparsed) for code, value in zip(LANGUAGES, values, strict=False)}
-    return {"by_language": by_language, "macro": {"accuracy": mean, "low": mean - 0.05, "high": mean + 0.05}}
+def accuracy(value: float, unparsed: int) -> dict:
+    interval = {"low": max(0.0, value - 0.1), "high": min(1.0, value + 0.1)}
+    return {"n": 20, "accuracy": value, **interval, "unparsed": unparsed, "single": value, "chance": 0.25}
 
 
-def scores(name: str = "base", *, model: str = "demo", setting: str = "zero-shot", questions: str = "0123456789abcdef", baseline: str = "", **ways: dict) -> Artifact:
-    """A scores artifact as the score stage writes it, without its files."""
-    manifest = Manifest(
-        stage="score",
-        makes="scores",
-        version=1,
-        fingerprint=f"fingerprint of {name}",
-        identity={"settings": {"model": model, "size": "3M", "setting": setting}},
-        inputs={"baseline": [[baseline, "fingerprint"]]} if baseline else {},
-        files={},
-        summary={"benchmark": "mmedbench", "questions": questions, **(ways or {"letters": asked((0.5, 0.4, 0.3, 0.2, 0.6, 0.7))})},
-        balance=None,
-        provenance={"seconds": 1.0},
-    )
-    return Artifact(name, Path(name), manifest)
+@pytest.fixture
+def asked():
+    """A function that makes the part of a summary for one way of asking."""
+
+    def make(values: tuple[float, ...] = VALUES, unparsed: int = 0) -> dict:
+        mean = sum(values) / len(values)
+        by_language = {code: accuracy(value, unparsed) for code, value in zip(LANGUAGES, values, strict=True)}
+        return {"by_language": by_language, "macro": {"accuracy": mean, "low": mean - 0.05, "high": mean + 0.05}}
+
+    return make
+
+
+@pytest.fixture
+def scores(asked):
+    """A function that makes a scores artifact as the score stage writes it, without its files."""
+
+    def make(name: str = "base", *, model: str = "demo", questions: str = "0123456789abcdef", baseline: str = "", **ways: dict) -> Artifact:
+        manifest = Manifest(
+            stage="score",
+            makes="scores",
+            version=1,
+            fingerprint=f"fingerprint of {name}",
+            identity={"settings": {"model": model, "size": "3M", "setting": "zero-shot"}},
+            inputs={"baseline": [[baseline, "fingerprint"]]} if baseline else {},
+            files={},
+            summary={"benchmark": "mmedbench", "questions": questions, **(ways or {"letters": asked()})},
+            balance=None,
+            provenance={"seconds": 1.0},
+        )
+        return Artifact(name, Path(name), manifest)
+
+    return make
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ ORDER = 4
 Smoothing = Literal["none", "epsilon", "add-one"]
 """What stands for a precision without a match.
 
-``none``: 0, and BLEU is 0. ``epsilon``: 0.1 matches (Chen & Cherry 2014, aclanthology W14-3346, method 1). ``add-one``: one is added to the matches and
-the total of every order above 1 (Lin & Och 2004; their method 2).
+``none``: 0, and BLEU is 0. ``epsilon``: 0.1 matches (Chen & Cherry 2014, aclanthology W14-3346, method 1). ``add-one``: one is added to the matches
+and the total of every order above 1 (Lin & Och 2004; their method 2).
 """
 
 

@@ -1,7 +1,7 @@
 """Tells medical text from other text by the keywords of its language.
 
-Two measures of a text decide, as in MMedC (Nature Communications 2024, doi 10.1038/s41467-024-52417-z): how many different keywords it holds, and which
-share of its characters they cover. Thresholds and keywords stand in the language's file.
+Two measures of a text decide, as in MMedC (Nature Communications 2024, doi 10.1038/s41467-024-52417-z): how many different keywords it holds, and
+which share of its characters they cover. Thresholds and keywords stand in the language's file.
 """
 
 from __future__ import annotations

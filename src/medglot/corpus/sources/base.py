@@ -38,7 +38,13 @@ class Columns(Strict):
     def candidates(self) -> dict[str, tuple[str, ...]]:
         """The columns that may hold each field, best first; meta columns under ``meta.<name>``."""
         language = (self.language,) if self.language else ("language", "lang")
-        fields = {"id": (self.id,), "text": (self.text,), "language": language, "source": (self.source,), "license": (self.license,)}
+        fields: dict[str, tuple[str, ...]] = {
+            "id": (self.id,),
+            "text": (self.text,),
+            "language": language,
+            "source": (self.source,),
+            "license": (self.license,),
+        }
         return fields | {f"meta.{name}": (name,) for name in self.meta}
 
 
@@ -74,8 +80,8 @@ class Batch:
 class Source(Strict, ABC):
     """Base of every kind of source: its fields are what a recipe says about it.
 
-    `source`, `license` and `language` stand in for rows that name none. `label` says what the texts are known to be; filters are audited against it and
-    never see it.
+    `source`, `license` and `language` stand in for rows that name none. `label` says what the texts are known to be; filters are audited against it
+    and never see it.
     """
 
     version: ClassVar[int] = 1

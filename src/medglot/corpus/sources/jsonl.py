@@ -89,7 +89,9 @@ class Jsonl(Source):
         if not isinstance(data, dict):
             raise RowError("bad-json", f"a JSON {type(data).__name__}, not an object; write one JSON object a line")
         if self.columns.text not in data:
-            raise RowError("missing-column", f"no key '{self.columns.text}' (found {', '.join(data)[:120]}); set columns.text to the one that holds the text")
+            raise RowError(
+                "missing-column", f"no key '{self.columns.text}' (found {', '.join(data)[:120]}); set columns.text to the one that holds the text"
+            )
         fields = {}
         for field, candidates in self.columns.candidates().items():
             name = next((name for name in candidates if data.get(name) is not None), candidates[0])

@@ -50,9 +50,10 @@ class Parquet(Source):
             raise RowError("unreadable-file", f"not a readable Parquet file ({_first_line(error)}); restore it from its origin") from error
 
     def _choose(self, names: list[str]) -> dict[str, str]:
-        chosen = {}
+        chosen: dict[str, str] = {}
         for field, candidates in self.columns.candidates().items():
-            chosen |= {field: name for name in reversed(candidates) if name in names}
+            present = [name for name in candidates if name in names]
+            chosen |= {field: present[0]} if present else {}
         if "text" not in chosen:
             message = f"no column '{self.columns.text}' (the file has {', '.join(names)}); set columns.text to the one that holds the text"
             raise RowError("missing-column", message)

@@ -30,6 +30,5 @@ class Text(Source):
             raise RowError("unreadable-file", f"cannot be read ({error.strerror}); restore it from its origin") from error
         if not text:
             raise RowError("empty-file", "the file is empty; remove it or restore it from its origin")
-        row: dict[str, list[str | None]] = {field: [None] for field in FIELDS} | {"id": [piece.file], "text": [text]}
         schema = pa.schema([("row", pa.int64()), *((field, pa.string()) for field in FIELDS)])
-        yield Batch(pa.table({"row": [1]} | row, schema=schema))
+        yield Batch(pa.Table.from_pylist([{"row": 1, "id": piece.file, "text": text}], schema=schema))

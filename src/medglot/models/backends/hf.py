@@ -22,7 +22,7 @@ from medglot.core.files import file_digest, json_digest, list_files
 from medglot.core.records import Turn
 from medglot.models.base import Dtype, FinishReason, Generation, LetterReply, LetterRequest, Reply
 from medglot.models.chat import encode_prompt, end_id, stop_ids
-from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder
+from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder, model_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,7 @@ class Hf:
             raise RecipeError('the hf backend needs a model: an input `model`, or base = { hub = "org/name", revision = "..." }')
         if options:
             raise RecipeError(f"the hf backend takes no options (found {', '.join(options)}); remove them")
-        folder = local_folder(source)
-        self._folder = folder / "model" if (folder / "model" / "config.json").is_file() else folder
+        self._folder = model_folder(local_folder(source))
         self._dtype, self._budget = dtype, machine.batch_tokens
         self._device = _device(machine)
         torch.set_num_threads(machine.thread_count)
