@@ -52,7 +52,7 @@ _NOUN = (
     r"|(?:correct|best|right)\s+(?:option|choice|letter)s?"
     r"|(?:bonnes?\s+|meilleures?\s+)?r[eé]ponses?(?:\s+(?:finales?|correctes?|exactes?|justes?|attendues?))*"
     r"|(?:propositions?|options?|lettres?)\s+(?:correctes?|exactes?|justes?)"
-    r"|respuestas?(?:\s+(?:finales?|correctas?))*|(?:opci[oó]n(?:es)?|alternativas?|letras?)\s+correctas?"
+    r"|respuestas?(?:\s+(?:final(?:es)?|correctas?))*|(?:opci[oó]n(?:es)?|alternativas?|letras?)\s+correctas?"
     r"|(?:(?:правильн|верн|окончательн|итогов)[а-яё]+\s+)?ответ(?:ы|ом|ами)?|(?:правильн|верн)[а-яё]+\s+вариант[а-яё]*(?:\s+ответа)?"
     r"|(?:最终|正确|最佳|参考|标准)?的?答案|(?:正确|最佳)的?选项"
     r"|(?:最終|正しい)?(?:解答|回答|答え|正解|正答)|正しい(?:選択肢|もの)"
@@ -61,7 +61,9 @@ _VERB = (
     r"(?:\s+(?:is|are|would\s+be|should\s+be|must\s+be|est|sont|serait|es|son|ser[ií]a|является|являются|будет)\b"
     r"|\s*(?:应该?是|应为|是|为|為|は|—|–|\s-\s))"
 )
-_STATEMENT = re.compile(rf"(?<!\w)(?:{_NOUN}){_VERB}\s*:?|(?:{_NOUN})(?:应该?是|应为|是|为|は)|(?<!不)(?<!可)选(?:择)?(?!项|择)", re.IGNORECASE)
+_STATEMENT = re.compile(
+    rf"(?<!\w)(?:(?:the|la|les|el|las)\s+)?(?:{_NOUN}){_VERB}\s*:?|(?:{_NOUN})(?:应该?是|应为|是|为|は)|(?<!不)(?<!可)选择?(?!项|择)", re.IGNORECASE
+)
 _VERDICT = re.compile(
     rf"(?P<list>{_LIST})\s*(?:(?:is|are)\s+(?:the\s+)?(?:correct|right|best)\b|(?:est|sont)\s+(?:la\s+|les\s+)?(?:bonnes?\s+r[eé]ponses?|correctes?|exactes?)"
     r"|(?:es|son)\s+(?:la\s+|las\s+)?(?:respuestas?\s+)?correctas?|(?:[—–-]\s*|является\s+)(?:правильн|верн)[а-яё]+"
@@ -237,7 +239,7 @@ def _labelled(paper: _Paper, begin: int, start: int, end: int) -> _Found | None:
     position = _position(first["letter"])
     own = paper.options[position] if position < len(paper.options) else ""
     if word and not own.startswith(word.group()) and any(word.group() in option.split() for option in paper.options):
-        return None
+        return _Found((begin, end), failure="ambiguous")
     for label in _NEXT_LABEL.finditer(paper.text, rest, end):
         position = _position(label["letter"])
         if position < len(paper.options) and _plain(paper.text[label.end() : end]).startswith(paper.options[position]):

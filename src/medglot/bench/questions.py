@@ -59,7 +59,7 @@ def read_language(payload: dict[str, Any], out: Path, name: str) -> ShardRow:
         if isinstance(item, Question):
             questions.append(item)
         else:
-            result.set_aside(f"{payload['file']}, row {item.row}", item.kind, item.message, item.sample)
+            result.set_aside(f"{payload['file']}, row {item.row}", item.kind, _writable(item.message), _writable(item.sample))
     chosen = _choose(questions, payload["limit"], seed=payload["seed"])
     result.balance.keep(len(chosen))
     if len(chosen) < len(questions):
@@ -89,6 +89,11 @@ def _choose(questions: list[Question], limit: int | None, *, seed: int) -> list[
     key = {question.id: xxhash.xxh3_64_intdigest(question.id.encode(), seed=seed % 2**64) for question in questions}
     chosen = set(sorted(key, key=lambda id: (key[id], id))[:limit])
     return [question for question in questions if question.id in chosen]
+
+
+def _writable(text: str) -> str:
+    """`text` with half surrogate pairs, which have no UTF-8, spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _counts(questions: list[Question]) -> dict[str, Any]:

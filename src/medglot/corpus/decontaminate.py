@@ -67,7 +67,8 @@ def clean_shard(work: Work, out: Path, name: str) -> ShardRow:
             kept.add(stays)
             removed.add(goes)
             row.balance.keep(len(stays))
-            row.balance.drop("contaminated", len(goes))
+            if len(goes):
+                row.balance.drop("contaminated", len(goes))
     if matches:
         write_lines(out / f"matches-{name}.jsonl", matches)
     found_in = Counter(match["question"] for match in matches)

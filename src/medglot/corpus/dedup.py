@@ -76,7 +76,8 @@ def remove_shard(removal: Removal, out: Path, name: str) -> ShardRow:
             kept.add(stays)
             removed.add(goes)
             row.balance.keep(len(stays))
-            row.balance.drop("duplicate", len(goes))
+            if len(goes):
+                row.balance.drop("duplicate", len(goes))
             start += len(table)
     row.numbers = {"tally": kept.to_json(), "removed": removed.to_json()}
     return row

@@ -39,8 +39,13 @@ def _identify(text: str) -> str:
     main = names[1 + int(counts.argmax())]
     if main in _SHARED:
         return str(_langid().classify(sample)[0])
-    fitting = [code for code in codes() if found - {*_SHARED} <= {*load(code).scripts}]
-    return min(fitting, key=lambda code: (len(load(code).scripts), code), default=UNKNOWN)
+    return next((code for code, scripts in _known() if found - {*_SHARED} <= scripts), UNKNOWN)
+
+
+@functools.cache
+def _known() -> list[tuple[str, set[str]]]:
+    """The languages with their scripts, those with the fewest first: text in Han alone is Chinese, with kana Japanese."""
+    return sorted(((code, {*load(code).scripts}) for code in codes()), key=lambda entry: (len(entry[1]), entry[0]))
 
 
 @functools.cache

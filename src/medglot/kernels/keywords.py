@@ -1,9 +1,9 @@
 """Keywords of a language found in Arrow text at memory speed: how many different ones, and how many characters they cover.
 
 Patterns become one trie over *classes* of code points (all characters that fold alike are one class, all that no pattern holds are class 0), so
-folding, case and full-width forms cost one table look-up. A table of class triples tells at which positions no pattern can begin, which is nearly
-all of them, and where in the trie the others go on. At each position the longest pattern whose word boundaries hold wins, and nothing inside it counts again.
-Two roots: at the beginning of a word every pattern may start, elsewhere only those written ``*like this``.
+folding, case and full-width forms cost one table look-up. A table of class triples tells at which positions no pattern can begin, which is nearly all
+of them, and where in the trie the others go on. At each position the longest pattern whose word boundaries hold wins, and nothing inside it counts
+again. Two roots: at the beginning of a word every pattern may start, elsewhere only those written ``*like this``.
 
 | pattern | matches |
 |---|---|
@@ -39,8 +39,8 @@ _NODES = 3  # node 0 is the dead end, 1 the root at the beginning of words, 2 th
 class _Automaton(NamedTuple):
     """What the kernels read.
 
-    `classes`: the class of every code point. `entry`: where to enter the trie, by (inside a word, the classes of three characters in a row): 0 where no
-    pattern can begin, a node behind all three, or where a pattern may end among them -(the node behind the first). `transitions`: the next node by
+    `classes`: the class of every code point. `entry`: where to enter the trie, by (inside a word, the classes of three characters in a row): 0 where
+    no pattern can begin, a node behind all three, or where a pattern may end among them -(the node behind the first). `transitions`: the next node by
     (node, class), 0 where there is none. `outputs`: the pattern by (node, whether the word ends there), -1 where none ends.
     """
 

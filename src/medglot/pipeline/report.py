@@ -89,13 +89,13 @@ def _audit(artifacts: Sequence[Artifact]) -> str:
 
 def _tokens(artifacts: Sequence[Artifact]) -> str:
     nodes = _of(artifacts, "tokens")
-    codes = _languages(artifact.manifest.summary["languages"] for artifact in nodes)
+    codes = _languages(artifact.manifest.summary["train"] for artifact in nodes)
     rows: Rows = [("node", "vocabulary", "split", *codes)]
     for artifact in nodes:
         summary = artifact.manifest.summary
         for split in ("train", "heldout"):
-            counts = [_count(summary["languages"].get(code, {}).get(split, {}).get("tokens")) for code in codes]
-            rows.append((artifact.name, f"{summary['vocabulary_size']:,}", split, *counts))
+            counts = [_count(summary[split].get(code, {}).get("tokens")) for code in codes]
+            rows.append((artifact.name, f"{summary['vocabulary']:,}", split, *counts))
     return _section("Tokens", rows)
 
 
@@ -110,8 +110,8 @@ def _training(artifacts: Sequence[Artifact]) -> str:
                 _count(summary.get("parameters")),
                 _count(summary.get("steps")),
                 _count(summary.get("tokens")),
-                _number(summary.get("first_loss"), ".3f"),
-                _number(summary.get("last_loss"), ".3f"),
+                _number(summary["loss"]["first"], ".3f"),
+                _number(summary["loss"]["last"], ".3f"),
                 _number(origin["measured"].get("tokens_per_second"), ",.0f"),
                 duration(origin["seconds"]),
             )

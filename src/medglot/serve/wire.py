@@ -54,7 +54,7 @@ class ApiError(Exception):
 
 
 def _encodable(text: str) -> str:
-    """JSON can spell half a character (``\\ud800``), which no tokenizer takes."""
+    """The text, unless it holds half a character: JSON can spell one as an escape, and no tokenizer takes it."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -5,6 +5,7 @@ Adapters stand inside the plain transformers model, so that the training loop tr
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def add_adapters(model: PreTrainedModel, settings: LoraSettings, *, seed: int) -
         named = ", ".join(unknown) if targets else "none"
         raise RecipeError(f"lora.target_modules: {named} are no linear layers of this {type(model).__name__}; it has {', '.join(linear) or 'none'}")
     config = LoraConfig(r=settings.rank, lora_alpha=settings.alpha, target_modules=sorted(targets), bias="none", task_type="CAUSAL_LM")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)  # peft asks transformers by an old name
         torch.manual_seed(seed)
         return get_peft_model(model, config)
 

@@ -52,7 +52,7 @@ class MixedBatches:
         sizes = [len(part.rows) for part in parts]
         batch_rows = max(1, settings.batch_tokens // settings.context_length)
         slots = settings.steps * batch_rows if settings.steps is not None else max(1, round((settings.epochs or 0) * sum(sizes)))
-        self._parts = parts
+        self.parts = list(parts)
         self.order = Order(sizes, [part.weight for part in parts], slots=slots, batch_rows=batch_rows, seed=settings.seed)
 
     @property
@@ -62,7 +62,7 @@ class MixedBatches:
 
     def rows(self, step: int) -> list[Row]:
         """The batch of a step, counted from 0."""
-        return [self._parts[place.source].rows.row(place.row) for place in self.order.batch(step)]
+        return [self.parts[place.source].rows.row(place.row) for place in self.order.batch(step)]
 
 
 def build(settings: PretrainSettings, context: StageContext) -> StageResult:
@@ -103,8 +103,8 @@ def parts(nodes: Sequence[Artifact], settings: PretrainSettings) -> list[Part]:
     weighed = []
     for node in nodes:
         mine = [(language, rows) for name, language, rows in found if name == node.name]
-        raw = [settings.languages.get(language, rows.tokens ** (1 / settings.language_temperature)) for language, rows in mine]
-        whole = settings.mixture.get(node.name, sum(rows.tokens for _, rows in mine))
+        raw = [settings.languages.get(language, len(rows) ** (1 / settings.language_temperature)) for language, rows in mine]
+        whole = settings.mixture.get(node.name, sum(len(rows) for _, rows in mine))
         weighed += [Part(node.name, language, rows, whole * share / math.fsum(raw)) for (language, rows), share in zip(mine, raw, strict=True)]
     return weighed
 
@@ -178,7 +178,7 @@ def _measure_before(compute: Compute, held: list[Heldout], out: Path) -> Any:
 
 def _result(model: PreTrainedModel, trained: Trained, batches: MixedBatches, losses: dict[str, Any]) -> StageResult:
     first, last = trained.log[0], trained.log[-1]
-    passes = {part.rows.name: round(times, 4) for part, times in zip(batches._parts, batches.order.epochs(), strict=True)}
+    passes = {part.rows.name: round(times, 4) for part, times in zip(batches.parts, batches.order.epochs(), strict=True)}
     return StageResult(
         summary={
             "parameters": model.num_parameters(),

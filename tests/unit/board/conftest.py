@@ -33,16 +33,32 @@ def asked():
 def scores(asked):
     """A function that makes a scores artifact as the score stage writes it, without its files."""
 
-    def make(name: str = "base", *, model: str = "demo", questions: str = "0123456789abcdef", baseline: str = "", **ways: dict) -> Artifact:
+    def make(
+        name: str = "base",
+        *,
+        model: str = "demo",
+        questions: str = "0123456789abcdef",
+        confidence: float = 0.95,
+        baseline: str = "",
+        **ways: dict,
+    ) -> Artifact:
         manifest = Manifest(
             stage="score",
             makes="scores",
             version=1,
             fingerprint=f"fingerprint of {name}",
-            identity={"settings": {"model": model, "size": "3M", "setting": "zero-shot"}},
+            identity={},
             inputs={"baseline": [[baseline, "fingerprint"]]} if baseline else {},
             files={},
-            summary={"benchmark": "mmedbench", "questions": questions, **(ways or {"letters": asked()})},
+            summary={
+                "model": model,
+                "size": "3M",
+                "setting": "zero-shot",
+                "benchmark": "mmedbench",
+                "questions": questions,
+                "confidence": confidence,
+                **(ways or {"letters": asked()}),
+            },
             balance=None,
             provenance={"seconds": 1.0},
         )

@@ -18,9 +18,9 @@ def test_letters_and_written_answers_never_share_a_table(asked, scores):
     assert [(table.view, len(table.rows)) for table in made] == [("letters", 1), ("written", 1)]
 
 
-def test_models_that_answered_other_questions_never_share_a_table(scores):
-    made = tables(scores("a"), scores("b", questions="ffff"), scores("c"))
-    assert sorted(len(table.rows) for table in made) == [1, 2]
+def test_other_questions_or_intervals_of_another_confidence_never_share_a_table(scores):
+    made = tables(scores("a"), scores("b", questions="ffff"), scores("c"), scores("d", confidence=0.9))
+    assert sorted(len(table.rows) for table in made) == [1, 1, 2]
 
 
 def test_values_are_percent_with_interval_chance_and_unparsed(asked, scores):
@@ -54,13 +54,21 @@ def test_rationales_get_a_table_for_each_metric_and_an_unweighted_average(asked,
     assert made[0].rows[0].cells[AVERAGE].value == pytest.approx(30.0)
 
 
-def test_a_model_without_a_name_goes_by_its_node(scores):
-    artifact = scores("scored", model="")
-    assert tables(artifact)[0].rows[0].model == "scored"
+def test_rationale_tables_say_which_items_were_compared_and_how(asked, scores):
+    rationale = {"en": {"bleu1": 0.4, "n": 10, "items": "verified"}, "fr": {"bleu1": 0.2, "n": 9, "items": "all with a reference"}}
+    signatures = {"bleu": {"en": "bleu|words:1", "fr": "bleu|words:1"}}
+    (table,) = [table for table in tables(scores(generate=asked() | {"rationale": rationale}, signatures=signatures)) if table.view == "rationale"]
+    assert "Items: all with a reference (fr). Items: verified (en). bleu|words:1 (en, fr)." in table.notes[0]
+
+
+def test_rationales_compared_with_another_tokeniser_never_share_a_table(asked, scores):
+    ways = {"generate": asked() | {"rationale": {"en": {"bleu1": 0.4, "n": 10}}}}
+    made = tables(*(scores(version, **ways, signatures={"bleu": {"en": f"bleu|words:{version}"}}) for version in "112"))
+    assert [len(table.rows) for table in made if table.view == "rationale"] == [2, 1]
 
 
 def test_a_summary_that_lacks_something_is_refused_by_the_name_of_its_node(scores):
     artifact = scores("broken")
     manifest = dataclasses.replace(artifact.manifest, summary={"letters": {}})
-    with pytest.raises(StageError, match=r"broken: .*benchmark and questions.*--rebuild broken"):
+    with pytest.raises(StageError, match=r"broken: .*model, benchmark, questions, confidence.*--rebuild broken"):
         tables(dataclasses.replace(artifact, manifest=manifest))

@@ -24,7 +24,7 @@ class Stages:
     killed_after: int | None = None
     done: list[str] = field(default_factory=list)
 
-    def map_shards(self, function, shards, *, out, title):
+    def map_shards(self, function, shards, *, out, title):  # noqa: ARG002
         for shard in reversed(shards) if self.backwards else shards:
             if finished_row(out, shard.name) is None:
                 if self.killed_after is not None and len(self.done) >= self.killed_after:

@@ -1,5 +1,6 @@
 import json
 
+import pyarrow.parquet as pq
 import pytest
 
 from medglot.core.records import Question
@@ -128,3 +129,19 @@ def test_bytes_do_not_depend_on_the_order_of_work(stages, document):
     stages.backwards = True
     assert stages.decontaminate("in", questions="exam", name="second").summary == first.summary
     assert stages.bytes("first") == stages.bytes("second")
+
+
+@pytest.mark.shared_data
+def test_russian_test_passages_in_real_text_are_found_and_nothing_else(clean, shared_data):
+    rows = [json.loads(line) for line in (shared_data / "mmedbench/Test/Russian.jsonl").open(encoding="utf-8")]
+    questions = [question(f"q{number}", row["question"], tuple(row["options"].values()), "ru") for number, row in enumerate(rows)]
+    contexts = pq.read_table(shared_data / "text/med/ru/rumed_daNet_ctx.parquet", columns=["text"])["text"].to_pylist()
+    news = pq.read_table(shared_data / "text/gen/ru/wmt22.parquet", columns=["text"])["text"].to_pylist()
+    result, found = clean([*contexts, *news], questions, language="ru")
+    assert result.balance.dropped["contaminated"] == len({match["document"] for match in found}) >= 5
+    assert all(int(match["document"].partition(":")[2]) < len(contexts) for match in found)
+    assert all(words_in_common(match["snippet"], rows[int(match["question"][1:])]["question"]) > 0.5 for match in found)
+
+
+def words_in_common(one, two):
+    return len({*one.lower().split()} & {*two.lower().split()}) / len({*one.lower().split()})

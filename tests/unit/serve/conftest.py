@@ -23,7 +23,7 @@ class Endless:
     def __init__(self) -> None:
         self.writing, self.ended = threading.Event(), threading.Event()
 
-    def stream(self, turns, *, max_tokens, temperature=0.0, seed=0, stop=()):
+    def stream(self, _turns, **_):
         try:
             while True:
                 self.writing.set()
@@ -39,7 +39,7 @@ class Failing:
     def __init__(self, pieces: int) -> None:
         self._pieces = pieces
 
-    def stream(self, turns, *, max_tokens, temperature=0.0, seed=0, stop=()):
+    def stream(self, turns, **_):
         for _ in range(self._pieces):
             yield "word "
         raise ValueError(f"cannot read {turns[-1].text}")
@@ -48,7 +48,7 @@ class Failing:
 class ShortSighted:
     """A model whose context is too short for every prompt."""
 
-    def stream(self, turns, *, max_tokens, temperature=0.0, seed=0, stop=()):
+    def stream(self, _turns, **_):
         return Generation("", "", "context", {"prompt": 5000, "completion": 0})
         yield
 

@@ -184,7 +184,7 @@ def test_without_inputs_the_card_still_tells_the_data_and_that_nothing_was_measu
 
 def test_the_ancestry_comes_oldest_first_and_each_node_once(run):
     names = [node.name for node in ancestry(run.nodes["scores"])]
-    assert names == ["texts", "clean", "ids", "base", "lessons", "tuned", "answers", "base-scores", "scores"]
+    assert names == ["lessons", "texts", "clean", "ids", "base", "tuned", "answers", "base-scores", "scores"]
 
 
 def test_what_is_not_the_models_own_is_refused(run):

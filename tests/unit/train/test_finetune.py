@@ -21,6 +21,7 @@ from medglot.models.chat import BEGIN, CHAT_TEMPLATE, END, PAD, SPECIAL_TOKENS
 from medglot.models.weights import load_causal_lm, save_causal_lm
 from medglot.train import checkpoint
 from medglot.train.finetune import build
+from medglot.train.lora import add_adapters
 from medglot.train.rows import UNSUPERVISED
 from medglot.train.samples import SampleBatches, read_samples
 from medglot.train.settings import FinetuneSettings
@@ -189,6 +190,34 @@ def test_lora_trains_adapters_alone_and_merging_them_gives_the_same_model(tmp_pa
     ids = torch.arange(6, 40)[None]
     with torch.no_grad():
         torch.testing.assert_close(load_causal_lm(tmp_path / "out/model")(ids).logits, adapted(ids).logits, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_the_losses_are_those_of_a_plain_loop_over_single_samples(tmp_path, thirty, model, method):
+    made = settings(method=method, learning_rate=1e-2, warmup=0, schedule="constant", clip=1e9)
+    build(made, context(tmp_path / "out", conversations=thirty, model=model))
+    logged = [json.loads(line)["loss"] for line in (tmp_path / "out/log.jsonl").read_text().splitlines()]
+
+    plain = load_causal_lm(model.path / "model")
+    if method == "lora":
+        add_adapters(plain, made.lora, seed=made.seed)
+    optimiser = torch.optim.AdamW([weight for weight in plain.parameters() if weight.requires_grad], lr=1e-2, betas=made.betas, weight_decay=0)
+    batches = SampleBatches(read_samples([thirty], make_tokenizer(), limit=CONTEXT).kept, made)
+    losses = []
+    for step in range(batches.steps):
+        samples = batches.samples(step)
+        total = torch.zeros(())
+        for sample in samples:
+            ids = torch.from_numpy(sample.ids.astype(np.int64))
+            logits = plain(ids[None]).logits[0, :-1]
+            learned = torch.from_numpy(sample.supervised[1:])
+            total = total + torch.nn.functional.cross_entropy(logits[learned], ids[1:][learned], reduction="sum")
+        loss = total / sum(sample.learned for sample in samples)
+        losses.append(loss.item())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert logged == pytest.approx(losses, rel=1e-3)
 
 
 def test_lora_takes_every_linear_layer_but_the_head_unless_told(tmp_path, thirty, model):

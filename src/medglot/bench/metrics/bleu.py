@@ -1,7 +1,8 @@
 """BLEU (Papineni et al. 2002, doi 10.3115/1073083.1073135) over words, against one reference.
 
 Everything follows from counts that add up: a pair of texts gives `BleuCounts`, their sum is the corpus's. BLEU-n is cumulative: the geometric mean of
-the clipped precisions of 1 to n words, times the brevity penalty.
+the clipped precisions of 1 to n words, times the brevity penalty. Values equal those of sacrebleu, and those of nltk but for one habit of it: its
+corpus BLEU counts one n-gram in a text that is too short to hold any.
 """
 
 from __future__ import annotations
