@@ -72,7 +72,10 @@ def _add_serve(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     verb.set_defaults(verb=_serve)
     verb.add_argument("model", help="a node such as runs/demo/export, or a folder with a Hugging Face model")
     verb.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    verb.add_argument("--port", type=int, default=8000)
+    verb.add_argument("--port", type=int, default=8000, help="port to listen on; 0 takes a free one (default: 8000)")
+    verb.add_argument("--token-file", type=Path, help="file whose text clients must send as bearer token; needed beyond this machine")
+    verb.add_argument("--max-tokens", type=int, default=1024, help="longest reply, in tokens (default: 1024)")
+    verb.add_argument("--waiting", type=int, default=8, help="requests that may wait for the model (default: 8)")
 
 
 def _version() -> str:
@@ -149,7 +152,14 @@ def _list(arguments: argparse.Namespace) -> None:
 def _serve(arguments: argparse.Namespace) -> None:
     from medglot.serve.server import serve
 
-    serve(arguments.model, host=arguments.host, port=arguments.port)
+    serve(
+        arguments.model,
+        host=arguments.host,
+        port=arguments.port,
+        token_file=arguments.token_file,
+        max_tokens=arguments.max_tokens,
+        waiting=arguments.waiting,
+    )
 
 
 if __name__ == "__main__":

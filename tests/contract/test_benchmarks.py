@@ -51,7 +51,7 @@ class Trial:
         text = RECIPE.format(benchmark=self.benchmark, codes=json.dumps(self.codes)) + "".join(MODEL.format(name=name) for name in models)
         path = self.root / "contract.toml"
         path.write_text(text)
-        run(load_recipe(path), machine=Machine(workers=1), runs=self.root / runs, say=lambda line: None)
+        run(load_recipe(path), machine=Machine(workers=1), runs=self.root / runs, say=lambda _: None)
         return self.root / runs / "contract"
 
     def questions(self, runs="runs"):

@@ -36,17 +36,29 @@ class BleuCounts:
 
 def count(candidate: Sequence[str], reference: Sequence[str]) -> BleuCounts:
     """The counts of one pair."""
-    matches = []
-    for order in range(1, ORDER + 1):
-        wanted = ngrams(reference, order)
-        matches.append(sum(min(number, wanted[gram]) for gram, number in ngrams(candidate, order).items() if gram in wanted))
+    matches = matched_ngrams(candidate, reference, ORDER)
     totals = tuple(max(0, len(candidate) - order) for order in range(ORDER))
-    return BleuCounts(tuple(matches), totals, len(candidate), len(reference))
+    return BleuCounts(matches, totals, len(candidate), len(reference))
 
 
-def ngrams(words: Sequence[str], order: int) -> Counter[tuple[str, ...]]:
-    """How often each run of `order` words occurs."""
-    return Counter(zip(*(words[start:] for start in range(order)), strict=False))
+def matched_ngrams(candidate: Sequence[str], reference: Sequence[str], order: int) -> tuple[int, ...]:
+    """How many runs of 1 to `order` words both texts hold, each as often as in the text that has fewer of it.
+
+    A run can occur in both only if its beginning does, so each order looks only where the one before found something.
+    """
+    texts = tuple(candidate), tuple(reference)
+    places: list[Sequence[int]] = [range(len(text)) for text in texts]
+    found = []
+    for size in range(1, order + 1):
+        runs = [[text[place : place + size] for place in live] for text, live in zip(texts, places, strict=True)]
+        ours, theirs = Counter(runs[0]), Counter(runs[1])
+        shared = ours.keys() & theirs.keys()
+        found.append(sum(min(ours[run], theirs[run]) for run in shared))
+        places = [
+            [place for place, run in zip(live, row, strict=True) if run in shared and place + size < len(text)]
+            for text, live, row in zip(texts, places, runs, strict=True)
+        ]
+    return tuple(found)
 
 
 def add(counts: Iterable[BleuCounts]) -> BleuCounts:

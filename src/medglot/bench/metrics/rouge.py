@@ -5,10 +5,10 @@ ROUGE-L takes the whole text as one sequence. Its longest common subsequence is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medglot.bench.metrics.bleu import ngrams
+from medglot.bench.metrics.bleu import matched_ngrams
 
 VERSION = 1
 
@@ -24,11 +24,11 @@ class Rouge:
 
 def rouge(candidate: Sequence[str], reference: Sequence[str]) -> Rouge:
     """The three values of a pair; 0 where a text is too short to hold a single n-gram."""
-    shared = [_shared(ngrams(candidate, order), ngrams(reference, order)) for order in (1, 2)]
+    words, pairs = matched_ngrams(candidate, reference, 2)
     longest = common_subsequence(candidate, reference)
     return Rouge(
-        _f(shared[0], len(candidate), len(reference)),
-        _f(shared[1], len(candidate) - 1, len(reference) - 1),
+        _f(words, len(candidate), len(reference)),
+        _f(pairs, len(candidate) - 1, len(reference) - 1),
         _f(longest, len(candidate), len(reference)),
     )
 
@@ -52,10 +52,6 @@ def common_subsequence(one: Sequence[str], other: Sequence[str]) -> int:
 def signature(*, tokeniser: str) -> str:
     """How values were made, such as ``rouge|version:1|f:1|tokeniser:words:1|case:lower|stemming:none``."""
     return f"rouge|version:{VERSION}|f:1|tokeniser:{tokeniser}|case:lower|stemming:none"
-
-
-def _shared(one: Mapping[tuple[str, ...], int], other: Mapping[tuple[str, ...], int]) -> int:
-    return sum(min(number, other[gram]) for gram, number in one.items() if gram in other)
 
 
 def _f(shared: int, length: int, reference_length: int) -> float:
