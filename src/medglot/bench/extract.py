@@ -21,15 +21,19 @@ _LOOK_ALIKES = str.maketrans("АВСЕНІЈавсеі", "ABCEHIJabcei")
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
 _MARKUP = str.maketrans("*_`#$\t\r", "       ")
 
-_LAST = 20
+_LAST = 20  # places of a rule that are looked at, from the end
 _QUOTES = "\"'“‘„«「『"
 _CJK = "\u3040-\u30ff\u3400-\u9fff"
+
+# A letter that is no part of a word (Han and kana may touch it: 选B, Bが正解), and lists of such letters. Quantifiers are possessive or bounded where a
+# reply caught in a loop would else cost minutes.
 _LETTER = rf"(?<![^\W{_CJK}])[A-ZАВСЕІЈ](?![^\W{_CJK}]|['’]\w)"
 _OPEN, _CLOSE = r"(?:[(\[{«\"'“「『【<]{1,3}+\s*+)?+", r"(?:\s*+[)\]}»\"'”」』】>]++)?+"
 _ITEM = rf"{_OPEN}{_LETTER}{_CLOSE}"
 _AND = r"(?:and|et|y|и)"
 _JOIN = rf"(?:\s*+[,、;/&+・]\s*+(?:{_AND}\s++)?|\s++{_AND}\s++|\s*+[和与及と]\s*+)"
 _LIST = rf"{_ITEM}(?:{_JOIN}{_ITEM}){{0,9}}"
+# What may stand between a cue and its letters, behind them at the end of a line, and behind them in a sentence.
 _KIND = (
     r"(?:(?:the|la|le|les|el|los|las|options?|choices?|letters?|propositions?|lettres?|opci[oó]n(?:es)?|letras?|вариант[а-я]*|букв[а-я]*|под)\s+"
     r"|l['’]|选项|選択肢|選項|选择|选|記号|字母)*"
@@ -42,11 +46,12 @@ _FOLLOW = re.compile(
 _EITHER = re.compile(r"\s*,?\s*(?:(?:or|ou|o|u|или|либо)\s+|或者?|または|還是|还是)(?:[a-zа-я]+\s+){0,2}" + _ITEM, re.IGNORECASE)
 _KINDS = re.compile(rf"\s*+{_KIND}", re.IGNORECASE)
 _LETTERS_THEN = re.compile(_LIST)
-_ONLY_LETTERS = re.compile(rf"\s*+{_KIND}(?P<list>{_LIST}(?:\s++{_ITEM}){{0,9}}){_TAIL}", re.IGNORECASE)
+_ONLY_LETTERS = re.compile(rf"\s*+{_KIND}(?P<list>{_LIST}|{_LETTER}(?:\s++{_LETTER}){{1,9}}){_TAIL}", re.IGNORECASE)
 _ONLY_RUN = re.compile(rf"\s*+{_OPEN}(?P<run>[A-Z]{{2,}}+){_TAIL}")
 _LABEL = re.compile(rf"{_OPEN}(?P<letter>{_LETTER})(?:{_CLOSE}\s*[.:、]|\s*[)\]]|\s+[-–—])\s*")
 _NEXT_LABEL = re.compile(rf"(?:[,;.、。]\s*|\s{_AND}\s+|[和与及と])[(\[]?(?P<letter>{_LETTER})(?:[)\].:、]|\s+[-–—])\s*")
 
+# A cue is a noun for "the answer" with a colon (an answer line) or with a verb (a statement).
 _NOUN = (
     r"(?:(?:final|correct|best|right|most\s+(?:likely|appropriate))\s+)?answers?(?:\s*\(s\))?(?:\s+(?:choice|option|letter)s?)?"
     r"|(?:correct|best|right)\s+(?:option|choice|letter)s?"
@@ -166,26 +171,32 @@ def _statement(paper: _Paper) -> _Found | None:
 
 
 def _verdict(paper: _Paper) -> _Found | None:
-    found = [_named(paper, match["list"], match.span()) for match in _last(_VERDICT, paper.text)]
+    named = [_named(paper, match["list"], match.span()) for match in _last(_VERDICT, paper.text)]
+    found = [one for one in named if not one.failure]
     if len({one.positions for one in found}) > 1:
         return _Found(found[0].span, failure="ambiguous")
     return found[0] if found else None
 
 
 def _letters_alone(paper: _Paper) -> _Found | None:
-    """A last or first line that is nothing but letters, or the only line with a label and text."""
+    """A last or first line that is nothing but letters, or the only line that is a label with the option's text."""
     lines = [match.span() for match in _LINE.finditer(paper.text)]
     for start, end in [lines[-1], lines[0]] if lines else []:
         if found := _whole_list(paper, start, start, end):
             return found
-    labelled = [found for start, end in lines if (found := _labelled(paper, start, start, end)) is not None]
-    return labelled[0] if len(labelled) == 1 and labelled[0].span[0] == lines[0][0] else None
+    labels = [(span, label) for span in lines if (label := _LABEL.match(paper.text, *span))]
+    if len(labels) == 1 and _repeats(paper, _position(labels[0][1]["letter"]), labels[0][1].end(), labels[0][0][1]):
+        return _labelled(paper, labels[0][0][0], *labels[0][0])
+    return None
 
 
 def _option_text(paper: _Paper) -> _Found | None:
     """The whole reply, or its last line, is one option's text."""
     lines = [match.span() for match in _LINE.finditer(paper.text)]
-    return _same_text(paper, lines[-1][0], *lines[-1]) if lines else None
+    if not lines:
+        return None
+    start, end = lines[0][0], lines[-1][1]
+    return _same_text(paper, start, start, end) or _same_text(paper, lines[-1][0], *lines[-1])
 
 
 RULES: dict[str, _Rule] = {
@@ -202,21 +213,22 @@ RULES: dict[str, _Rule] = {
 def _read(paper: _Paper, begin: int, start: int, end: int) -> _Found | None:
     """The answer in ``text[start:end]``, which follows a cue that begins at `begin`."""
     kinds = _KINDS.match(paper.text, start, end)
-    start = kinds.end() if kinds else start
-    for form in (_whole_list, _same_text, _labelled, _list_then_words):
-        if found := form(paper, begin, start, end):
-            return found
-    return None
+    letters = kinds.end() if kinds else start  # behind "the option", "la", "选项"
+    return (
+        _whole_list(paper, begin, letters, end)
+        or _same_text(paper, begin, start, end)
+        or _labelled(paper, begin, letters, end)
+        or _list_then_words(paper, begin, letters, end)
+    )
 
 
 def _whole_list(paper: _Paper, begin: int, start: int, end: int) -> _Found | None:
-    """``B``, ``(a)``, ``A, C``, ``A et C``, ``A C``, ``ACD`` and no more."""
+    """``B``, ``(a)``, ``A, C``, ``A et C``, ``A C``, ``ACD`` and no more; unless the same is an option's text, as ``A+B`` and ``T`` may be."""
     if listed := _ONLY_LETTERS.fullmatch(paper.text, start, end):
-        return _named(paper, listed["list"], (begin, end))
-    if _same_text(paper, begin, start, end):
-        return None
+        found = _named(paper, listed["list"], (begin, end))
+        return found if len(found.positions) == 1 else _same_text(paper, begin, start, end) or found
     run = _ONLY_RUN.fullmatch(paper.text, start, end)
-    if run and list(run["run"]) == sorted(set(run["run"])):
+    if run and list(run["run"]) == sorted(set(run["run"])) and not _same_text(paper, begin, start, end):
         found = _named(paper, " ".join(run["run"]), (begin, end))
         return None if found.failure else found
     return None
@@ -234,17 +246,12 @@ def _labelled(paper: _Paper, begin: int, start: int, end: int) -> _Found | None:
     first = _LABEL.match(paper.text, start, end)
     if not first or first.end() == end:
         return None
-    letters, rest = [first["letter"]], first.end()
-    word = _WORD.match(paper.text, rest, end)
-    position = _position(first["letter"])
-    own = paper.options[position] if position < len(paper.options) else ""
-    if word and not own.startswith(word.group()) and any(word.group() in option.split() for option in paper.options):
+    word = _WORD.match(paper.text, first.end(), end)
+    repeats = _repeats(paper, _position(first["letter"]), first.end(), end)
+    if word and not repeats and any(word.group() in option.split() for option in paper.options):
         return _Found((begin, end), failure="ambiguous")
-    for label in _NEXT_LABEL.finditer(paper.text, rest, end):
-        position = _position(label["letter"])
-        if position < len(paper.options) and _plain(paper.text[label.end() : end]).startswith(paper.options[position]):
-            letters.append(label["letter"])
-    return _named(paper, " ".join(letters), (begin, end))
+    further = [label for label in _NEXT_LABEL.finditer(paper.text, first.end(), end) if _repeats(paper, _position(label["letter"]), label.end(), end)]
+    return _named(paper, " ".join(label["letter"] for label in [first, *further]), (begin, end))
 
 
 def _list_then_words(paper: _Paper, begin: int, start: int, end: int) -> _Found | None:
@@ -256,10 +263,14 @@ def _list_then_words(paper: _Paper, begin: int, start: int, end: int) -> _Found 
     if _EITHER.match(paper.text, rest, end):
         return _Found((begin, end), failure="ambiguous")
     found = _named(paper, listed.group(), (begin, end))
-    text = _plain(paper.text[rest:end])
-    repeats = any(text.startswith(paper.options[position]) for position in found.positions)
     closed = listed.group()[-1] in ")]}»\"'”」』】>"
+    repeats = any(_repeats(paper, position, rest, end) for position in found.positions)
     return found if closed or repeats or _FOLLOW.match(paper.text, rest, end) else None
+
+
+def _repeats(paper: _Paper, position: int, start: int, end: int) -> bool:
+    """Whether ``text[start:end]`` begins with the text of the option at `position`."""
+    return position < len(paper.options) and _plain(paper.text[start:end]).startswith(paper.options[position] or "\0")
 
 
 def _named(paper: _Paper, letters: str, span: tuple[int, int]) -> _Found:

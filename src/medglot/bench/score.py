@@ -15,11 +15,12 @@ from medglot.bench import rationales
 from medglot.bench.extract import extract, rationale
 from medglot.bench.predict import read_questions
 from medglot.bench.settings import Ask, ScoreSettings
-from medglot.bench.statistics import Interval, macro, mcnemar, paired_bootstrap, wilson
+from medglot.bench.statistics import mcnemar, paired_bootstrap
 from medglot.core.artifact import Artifact
 from medglot.core.balance import Balance
 from medglot.core.errors import StageError
 from medglot.core.files import json_digest
+from medglot.core.intervals import Interval, macro, wilson
 from medglot.core.progress import Progress
 from medglot.core.records import Prediction, Question, Score
 from medglot.core.rows import read_rows, write_rows

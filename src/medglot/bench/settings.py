@@ -11,6 +11,7 @@ from medglot import languages as language_files
 from medglot.core.config import HubSource, PathSource, Settings
 from medglot.core.errors import RecipeError
 from medglot.core.find import find, names
+from medglot.languages import segment
 from medglot.models.base import Dtype
 
 BENCHMARKS = "medglot.bench.benchmarks"
@@ -33,8 +34,11 @@ class QuestionsSettings(Settings):
     name: str = ""
 
     def depends(self) -> Mapping[str, str]:
-        """The version of the benchmark's reader."""
-        return {f"benchmark.{self.benchmark}": str(find(BENCHMARKS, self.benchmark).version)}
+        """The version of the benchmark's reader, and of each language what a reader takes from its file: the name and the option letters."""
+        benchmark = find(BENCHMARKS, self.benchmark)
+        loaded = [language_files.load(code) for code in self.languages or benchmark.languages]
+        letters = {f"language.{language.code}": f"{language.name} {''.join(language.option_letters)}" for language in loaded}
+        return {f"benchmark.{self.benchmark}": str(benchmark.version)} | letters
 
     def check(self) -> None:
         """The benchmark must exist and have the split and the languages."""
@@ -85,5 +89,6 @@ class ScoreSettings(Settings):
     confidence: float = Field(0.95, gt=0.5, lt=1)
 
     def depends(self) -> Mapping[str, str]:
-        """The answer's word and the segmenter come from the languages' files."""
-        return language_files.digests()
+        """The answer's word and the segmenter come from the languages' files; BLEU and ROUGE depend on the segmenter's version."""
+        segmenters = {f"segmenter.{code}": segment.signature(code) for code in language_files.codes()}
+        return {**language_files.digests(), **segmenters}

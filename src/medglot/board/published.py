@@ -7,6 +7,7 @@ printed average is not the mean of its own row.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -14,8 +15,8 @@ from pydantic import Field
 from medglot.board.tables import AVERAGE, Cell, Row, Table, View, columns
 from medglot.core.config import Strict, parse, read_toml
 from medglot.core.errors import StageError
+from medglot.core.intervals import macro, wilson
 
-_Z = 1.959963984540054  # the 97.5 % quantile of the standard normal distribution
 _SAME = 0.05  # averages this close are taken as equal: cells are printed rounded, and no interval here is as narrow
 
 _DERIVED = "Intervals are derived, not published: 95 % Wilson from the numbers of test items, for the average their combination (MOVER)."
@@ -84,29 +85,13 @@ def tables(published: Published) -> list[Table]:
     return made
 
 
-def wilson(value: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a proportion `value` of `n` items (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
-    middle = (value + _Z * _Z / (2 * n)) / (1 + _Z * _Z / n)
-    half = _Z / (1 + _Z * _Z / n) * math.sqrt(value * (1 - value) / n + _Z * _Z / (4 * n * n))
-    return middle - half, middle + half
-
-
-def mean_interval(cells: list[Cell]) -> tuple[float, float]:
-    """The interval of the unweighted mean of independent values from their own intervals (MOVER: Zou and Donner 2008, doi 10.1002/sim.3095)."""
-    mean = sum(cell.value for cell in cells) / len(cells)
-    below = math.hypot(*(cell.value - cell.low for cell in cells if cell.low is not None)) / len(cells)
-    above = math.hypot(*(cell.high - cell.value for cell in cells if cell.high is not None)) / len(cells)
-    return mean - below, mean + above
-
-
 def _row(row: PublishedRow, keys: tuple[str, ...], sizes: dict[str, int]) -> Row:
     cells = {key: _cell(value, sizes.get(key)) for key, value in zip(keys, row.values, strict=True) if not math.isnan(value)}
     footnotes: tuple[str, ...] = ()
     if row.average is not None:
         mean = sum(cell.value for cell in cells.values()) / len(cells)
         if abs(mean - row.average) <= _SAME:
-            low, high = mean_interval(list(cells.values())) if sizes else (None, None)
-            cells[AVERAGE] = Cell(row.average, low, high)
+            cells[AVERAGE] = _average(row.average, cells, sizes)
         else:
             cells[AVERAGE] = Cell(row.average)
             footnotes = (f"{row.model}: the published average is {row.average:.2f}, but the published cells average {mean:.2f}.",)
@@ -116,5 +101,12 @@ def _row(row: PublishedRow, keys: tuple[str, ...], sizes: dict[str, int]) -> Row
 def _cell(value: float, n: int | None) -> Cell:
     if n is None:
         return Cell(value)
-    low, high = wilson(value / 100, n)
-    return Cell(value, 100 * low, 100 * high, n)
+    interval = wilson(value / 100 * n, n)
+    return Cell(value, 100 * interval.low, 100 * interval.high, n)
+
+
+def _average(printed: float, cells: Mapping[str, Cell], sizes: Mapping[str, int]) -> Cell:
+    if not sizes:
+        return Cell(printed)
+    mean = macro([wilson(cell.value / 100 * sizes[key], sizes[key]) for key, cell in cells.items()])
+    return Cell(printed, 100 * mean.low, 100 * mean.high)

@@ -14,6 +14,9 @@ from medglot.core.files import file_digest, list_files, write_json
 
 MANIFEST = "manifest.json"
 
+MODEL = "model"
+"""The folder of a training node in which its complete model stands."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -91,3 +94,14 @@ def verify(artifact: Artifact) -> list[str]:
         elif expected != entry:
             faults.append(f"{artifact.name}: {name} was changed after the node was finished")
     return faults
+
+
+def model_folder(node: Path) -> Path:
+    """Where the Hugging Face layout begins in a node that makes a model: in `MODEL` after training, in the node's folder itself after an export.
+
+    Raises StageError when neither holds a model.
+    """
+    for folder in (node / MODEL, node):
+        if (folder / "config.json").is_file():
+            return folder
+    raise StageError(f"{node}: holds no model: there is no config.json in it, nor in its folder model/")

@@ -87,4 +87,3 @@ def list_files(root: Path) -> list[Path]:
         return [root]
     found = [path for path in root.rglob("*") if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)]
     return sorted(found, key=lambda path: path.relative_to(root).as_posix())
-

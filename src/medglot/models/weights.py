@@ -18,9 +18,6 @@ from medglot.core.files import write_json
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
-MODEL = "model"
-"""The folder of a training node in which its complete model stands."""
-
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
 
@@ -38,17 +35,6 @@ def local_folder(source: HubSource | PathSource) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise RecipeError(f"cannot fetch {source.hub} at revision {source.revision} from the Hugging Face Hub: {reason}") from error
-
-
-def model_folder(node: Path) -> Path:
-    """Where the Hugging Face layout begins in a node that makes a model: in `MODEL` after training, in the node's folder itself after an export.
-
-    Raises StageError when neither holds a model.
-    """
-    for folder in (node / MODEL, node):
-        if (folder / "config.json").is_file():
-            return folder
-    raise StageError(f"{node}: holds no model: there is no config.json in it, nor in its folder model/")
 
 
 def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:

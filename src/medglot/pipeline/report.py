@@ -11,6 +11,7 @@ from typing import Any
 
 from medglot.core.artifact import Artifact, read_artifact
 from medglot.core.errors import StageError
+from medglot.core.markdown import count, section
 from medglot.core.progress import duration
 from medglot.pipeline.recipe import Recipe
 
@@ -56,10 +57,10 @@ def _documents(artifacts: Sequence[Artifact]) -> str:
                 f"{balance['kept']:,}",
                 _reasons(balance["dropped"]),
                 _reasons(balance["quarantined"]),
-                _count(artifact.manifest.summary.get("characters")),
+                count(artifact.manifest.summary.get("characters")),
             )
         )
-    return _section("Data", rows, note="read = kept + dropped + quarantined in every row.")
+    return section("Data", rows, note="read = kept + dropped + quarantined in every row.")
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
@@ -78,13 +79,13 @@ def _audit(artifacts: Sequence[Artifact]) -> str:
                         artifact.name,
                         name,
                         code,
-                        _count(entry.get("medical_rows")),
+                        count(entry.get("medical_rows")),
                         _number(entry.get("recall"), ".4f"),
-                        _count(entry.get("general_rows")),
+                        count(entry.get("general_rows")),
                         _number(entry.get("false_positive_rate"), ".4f"),
                     )
                 )
-    return _section("Filter against the folders' labels", rows, note="The labels only check the filter; it never sees them.")
+    return section("Filter against the folders' labels", rows, note="The labels only check the filter; it never sees them.")
 
 
 def _tokens(artifacts: Sequence[Artifact]) -> str:
@@ -94,9 +95,9 @@ def _tokens(artifacts: Sequence[Artifact]) -> str:
     for artifact in nodes:
         summary = artifact.manifest.summary
         for split in ("train", "heldout"):
-            counts = [_count(summary[split].get(code, {}).get("tokens")) for code in codes]
+            counts = [count(summary[split].get(code, {}).get("tokens")) for code in codes]
             rows.append((artifact.name, f"{summary['vocabulary']:,}", split, *counts))
-    return _section("Tokens", rows)
+    return section("Tokens", rows)
 
 
 def _training(artifacts: Sequence[Artifact]) -> str:
@@ -107,16 +108,16 @@ def _training(artifacts: Sequence[Artifact]) -> str:
             (
                 artifact.name,
                 artifact.manifest.stage,
-                _count(summary.get("parameters")),
-                _count(summary.get("steps")),
-                _count(summary.get("tokens")),
+                count(summary.get("parameters")),
+                count(summary.get("steps")),
+                count(summary.get("tokens")),
                 _number(summary["loss"]["first"], ".3f"),
                 _number(summary["loss"]["last"], ".3f"),
                 _number(origin["measured"].get("tokens_per_second"), ",.0f"),
                 duration(origin["seconds"]),
             )
         )
-    return _section("Training", rows)
+    return section("Training", rows)
 
 
 def _losses(artifacts: Sequence[Artifact]) -> str:
@@ -138,7 +139,7 @@ def _losses(artifacts: Sequence[Artifact]) -> str:
                         _number(after.get("bits_per_byte"), ".3f"),
                     )
                 )
-    return _section("Held-out loss (nats per token): adaptation and forgetting", rows)
+    return section("Held-out loss (nats per token): adaptation and forgetting", rows)
 
 
 def _accuracy(scores: Sequence[Artifact], way: str, title: str) -> str:
@@ -150,7 +151,7 @@ def _accuracy(scores: Sequence[Artifact], way: str, title: str) -> str:
         cells = [_interval(part["by_language"].get(code)) for code in codes]
         unparsed = sum(entry["unparsed"] for entry in part["by_language"].values())
         rows.append((_model_name(artifact), *cells, _interval(part["macro"]), f"{unparsed:,}"))
-    return _section(f"Accuracy (%), {title}", rows, note="Exact set of answers; 95 % intervals; unparsed answers count as wrong.")
+    return section(f"Accuracy (%), {title}", rows, note="Exact set of answers; 95 % intervals; unparsed answers count as wrong.")
 
 
 def _rationales(scores: Sequence[Artifact], way: str) -> str:
@@ -161,7 +162,7 @@ def _rationales(scores: Sequence[Artifact], way: str) -> str:
         part = artifact.manifest.summary[way]["rationale"]
         cells = [f"{part[code]['bleu1'] * 100:.1f} / {part[code]['rouge1'] * 100:.1f}" if code in part else "" for code in codes]
         rows.append((_model_name(artifact), *cells))
-    return _section("Rationale similarity, BLEU-1 / ROUGE-1 (%)", rows)
+    return section("Rationale similarity, BLEU-1 / ROUGE-1 (%)", rows)
 
 
 def _paired(scores: Sequence[Artifact], way: str) -> str:
@@ -170,8 +171,8 @@ def _paired(scores: Sequence[Artifact], way: str) -> str:
         for code, entry in artifact.manifest.summary.get("paired", {}).get(way, {}).items():
             p_value = entry.get("p_mcnemar")
             difference = f"{entry['difference'] * 100:+.1f} [{entry['low'] * 100:+.1f}, {entry['high'] * 100:+.1f}]"
-            rows.append((_model_name(artifact), code, difference, _count(entry.get("wins")), _count(entry.get("losses")), _number(p_value, ".3f")))
-    return _section("Paired difference to the base model (points, bootstrap interval)", rows)
+            rows.append((_model_name(artifact), code, difference, count(entry.get("wins")), count(entry.get("losses")), _number(p_value, ".3f")))
+    return section("Paired difference to the base model (points, bootstrap interval)", rows)
 
 
 def _caution(artifacts: Sequence[Artifact]) -> str:
@@ -200,19 +201,5 @@ def _interval(entry: Mapping[str, Any] | None) -> str:
     return f"{entry['accuracy'] * 100:.1f} [{entry['low'] * 100:.1f}, {entry['high'] * 100:.1f}]" if entry else ""
 
 
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
 def _number(value: float | None, form: str) -> str:
     return "" if value is None else format(value, form)
-
-
-def _section(title: str, rows: Rows, *, note: str = "") -> str:
-    """A heading and a Markdown table whose columns line up; nothing when there is no row below the header."""
-    if len(rows) < 2:
-        return ""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    return "\n".join([f"## {title}", "", *lines, *(["", note] if note else [])])

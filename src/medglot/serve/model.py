@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medglot.core.artifact import read_artifact
+from medglot.core.artifact import model_folder, read_artifact
 from medglot.core.errors import RecipeError
 
 _BUILDING = ".building.json"
@@ -35,7 +35,7 @@ def find_model(path: Path) -> ServedModel:
         return _checked(path, place.name)
     if artifact.manifest.makes != "model":
         raise RecipeError(f"{path}: this node holds {artifact.manifest.makes}, not a model; name a pretrain, finetune or export node")
-    return _checked(path / "model", f"{place.parent.name}/{place.name}")
+    return _checked(model_folder(path), f"{place.parent.name}/{place.name}")
 
 
 def _checked(folder: Path, name: str) -> ServedModel:

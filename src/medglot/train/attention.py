@@ -59,9 +59,9 @@ class Segments:
         """Groups of pieces, and where each token's result stands when the groups' results are laid end to end."""
         starts = np.cumsum([0, *self.lengths[:-1]])
         groups, places = [], []
-        for members in _similar(self.lengths):
+        for width, members in _by_width(self.lengths).items():
             lengths = np.array([self.lengths[member] for member in members])
-            reach = np.arange(lengths.max())
+            reach = np.arange(width)
             gather = starts[members][:, None] + np.minimum(reach, lengths[:, None] - 1)
             real = reach < lengths[:, None]
             kept = None if real.all() else torch.from_numpy(np.flatnonzero(real)).to(self.device)
@@ -72,14 +72,15 @@ class Segments:
         return groups, torch.from_numpy(back).to(self.device)
 
 
-def _similar(lengths: Sequence[int]) -> list[list[int]]:
-    """Places of `lengths` in groups whose longest is at most a third and 8 tokens above the shortest."""
-    groups: list[list[int]] = []
-    for place in sorted(range(len(lengths)), key=lambda place: lengths[place]):
-        if groups and lengths[place] <= lengths[groups[-1][0]] * 4 / 3 + 8:
-            groups[-1].append(place)
-        else:
-            groups.append([place])
+def _by_width(lengths: Sequence[int]) -> dict[int, list[int]]:
+    """Places of `lengths` by the width they are padded to: the next multiple of about a quarter of the length, at least of 16.
+
+    Few different widths also mean few different matrix shapes, and each shape costs a compilation inside oneDNN.
+    """
+    groups: dict[int, list[int]] = {}
+    for place, length in enumerate(lengths):
+        grain = max(16, 1 << max(0, length.bit_length() - 3))
+        groups.setdefault(-(-length // grain) * grain, []).append(place)
     return groups
 
 

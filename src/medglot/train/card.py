@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medglot import languages
 from medglot.core.artifact import Artifact
+from medglot.core.markdown import count, section
 from medglot.train.settings import ExportSettings
 
 _TOO_SMALL = 1_000_000_000  # parameters under which a model is said to have no medical value
@@ -112,14 +113,14 @@ def _what(origin: Origin) -> str:
     config = origin.config
     sizes = {
         "Architecture": ", ".join(config.get("architectures") or [str(config.get("model_type", "unknown"))]),
-        "Parameters": _count(origin.trained[-1].manifest.summary.get("parameters") if origin.trained else None),
-        "Vocabulary": _count(config.get("vocab_size")),
-        "Longest text, tokens": _count(config.get("max_position_embeddings")),
+        "Parameters": count(origin.trained[-1].manifest.summary.get("parameters") if origin.trained else None),
+        "Vocabulary": count(config.get("vocab_size")),
+        "Longest text, tokens": count(config.get("max_position_embeddings")),
         "Started from": "; ".join(_bases(origin, only_hub=False)) or "random weights",
         "Languages": ", ".join(_language(code) for code in origin.languages()),
         "Made by": " → ".join(f"{node.name} ({node.manifest.stage}, {node.manifest.fingerprint[:8]})" for node in origin.trained),
     }
-    return _section("Model", [("", ""), *((key, value) for key, value in sizes.items() if value)])
+    return section("Model", [("", ""), *((key, value) for key, value in sizes.items() if value)])
 
 
 def _data(origin: Origin) -> str:
@@ -129,43 +130,43 @@ def _data(origin: Origin) -> str:
         summary = node.manifest.summary
         for code, counts in summary.get("languages", {}).items():
             sources = ", ".join(summary.get("sources", {}).get(code, {}))
-            rows.append((node.name, _language(code), _count(counts["documents"]), _count(counts["characters"]), sources))
+            rows.append((node.name, _language(code), count(counts["documents"]), count(counts["characters"]), sources))
         licences.update({licence: counts["documents"] for licence, counts in summary.get("licenses", {}).items()})
-    parts = [_section("Training data", rows, note=_licences("documents", licences))]
+    parts = [section("Training data", rows, note=_licences("documents", licences))]
     rows = [("conversations for", "language", "used", "tokens learned")]
     licences = Counter()
     for node in origin.stages("finetune"):
         summary = node.manifest.summary
-        rows += [(node.name, _language(code), _count(part["used"]), _count(part["learned"])) for code, part in summary.get("samples", {}).items()]
+        rows += [(node.name, _language(code), count(part["used"]), count(part["learned"])) for code, part in summary.get("samples", {}).items()]
         licences.update(summary.get("licenses", {}))
-    parts.append(_section("Conversations", rows, note=_licences("conversations", licences), level=3))
+    parts.append(section("Conversations", rows, note=_licences("conversations", licences), level=3))
     return "\n\n".join(part for part in parts if part)
 
 
 def _licences(what: str, counts: Mapping[str, int]) -> str:
-    return f"Licences of the {what}: {', '.join(f'{name} ({_count(counts[name])})' for name in sorted(counts))}." if counts else ""
+    return f"Licences of the {what}: {', '.join(f'{name} ({count(counts[name])})' for name in sorted(counts))}." if counts else ""
 
 
 def _training(origin: Origin) -> str:
     columns = [_settings(node) for node in origin.trained]
-    names = list(dict.fromkeys(name for column in columns for name in column))
+    names = list(dict.fromkeys(name for column in columns for name, value in column.items() if value))
     rows: Rows = [("", *(node.name for node in origin.trained))]
     rows += [(name, *(column.get(name, "") for column in columns)) for name in names]
-    return _section("Training", rows, note="AdamW; losses in nats a learned token, of the first and the last step. No dropout.") if columns else ""
+    return section("Training", rows, note="AdamW; losses in nats a learned token, of the first and the last step. No dropout.") if columns else ""
 
 
 def _settings(node: Artifact) -> dict[str, str]:
     settings, summary = node.manifest.identity["settings"], node.manifest.summary
     lora = settings.get("lora") if settings.get("method") == "lora" else None
     loss = summary.get("loss", {})
-    batch = f"{_count(settings['batch_samples'])} samples" if settings.get("batch_samples") else f"{_count(settings.get('batch_tokens'))} tokens"
+    batch = f"{count(settings['batch_samples'])} samples" if settings.get("batch_samples") else f"{count(settings.get('batch_tokens'))} tokens"
     return {
         "stage": node.manifest.stage + (f", LoRA of rank {lora['rank']}, alpha {lora['alpha']:g}" if lora else ""),
         "from": ", ".join(name for name, _ in node.manifest.inputs.get("model", ())),
-        "steps": _count(summary.get("steps")),
-        "tokens": _count(summary.get("tokens")),
+        "steps": count(summary.get("steps")),
+        "tokens": count(summary.get("tokens")),
         "batch": batch,
-        "sequence length": _count(settings.get("context_length")),
+        "sequence length": count(settings.get("context_length")),
         "learning rate": f"{settings.get('learning_rate')}, {settings.get('schedule')}, warm-up {settings.get('warmup')}",
         "weight decay, clip": f"{settings.get('weight_decay')}, {settings.get('clip')}",
         "precision": str(settings.get("dtype")),
@@ -185,7 +186,7 @@ def _heldout(origin: Origin) -> str:
                 before = (heldout.get("before") or {}).get(text, {}).get(code, {})
                 pairs = [_number(part.get(key)) for key in ("loss", "bits_per_byte") for part in (before, after)]
                 rows.append((node.name, text, _language(code), *pairs))
-    return _section("Loss on held-out documents", rows, note="Nats a token, and bits a byte of text; the documents were never trained on.")
+    return section("Loss on held-out documents", rows, note="Nats a token, and bits a byte of text; the documents were never trained on.")
 
 
 def _accuracy(scores: Sequence[Artifact], way: str) -> str:
@@ -197,12 +198,12 @@ def _accuracy(scores: Sequence[Artifact], way: str) -> str:
         for code, entry in {**part["by_language"], "": part["macro"]}.items():
             language = _language(code) if code else "mean of languages"
             interval = f"{100 * entry['low']:.1f} to {100 * entry['high']:.1f}" if entry.get("low") is not None else ""
-            counts = [_count(entry.get("n")), f"{100 * entry['accuracy']:.1f}", interval, _count(entry.get("unparsed"))]
+            counts = [count(entry.get("n")), f"{100 * entry['accuracy']:.1f}", interval, count(entry.get("unparsed"))]
             rows.append((str(node.manifest.summary.get("benchmark", node.name)), language, *counts))
     note = "Exact set of answers; an unparsed answer counts as wrong."
     shares = {node.manifest.identity["settings"].get("confidence") for node in scores} - {None}
     note += f" Intervals hold with {100 * shares.pop():g} % probability." if len(shares) == 1 else ""
-    return _section(f"Accuracy: {_WAYS[way].lower()}", rows, note=note)
+    return section(f"Accuracy: {_WAYS[way].lower()}", rows, note=note)
 
 
 def _paired(scores: Sequence[Artifact]) -> str:
@@ -214,7 +215,7 @@ def _paired(scores: Sequence[Artifact]) -> str:
                 language = "mean of languages" if code == "macro" else _language(code)
                 difference, low, high = (f"{100 * entry[key]:+.1f}" for key in ("difference", "low", "high"))
                 rows.append((base, way, language, difference, f"{low} to {high}", _number(entry.get("p_mcnemar"))))
-    return _section("Difference from the base model, on the same questions", rows, note="An interval that holds zero shows no difference.")
+    return section("Difference from the base model, on the same questions", rows, note="An interval that holds zero shows no difference.")
 
 
 def _limits(origin: Origin) -> str:
@@ -245,18 +246,5 @@ def _language(code: str) -> str:
     return languages.load(code).name if code in languages.codes() else code
 
 
-def _count(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
-
-
-def _section(title: str, rows: Iterable[Sequence[str]], *, note: str = "", level: int = 2) -> str:
-    """A heading, a Markdown table and a note; nothing when there is no row below the header."""
-    header, *body = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    if not body:
-        return ""
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *body)]
-    return "\n".join(["#" * level + f" {title}", "", *lines, *(["", note] if note else [])])

@@ -11,11 +11,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from medglot.core.artifact import MANIFEST, Artifact, read_artifact
+from medglot.core.artifact import MANIFEST, Artifact, model_folder, read_artifact
 from medglot.core.errors import StageError
 from medglot.core.files import atomic_path, atomic_text, list_files
 from medglot.core.stage import StageContext, StageResult
-from medglot.models.weights import load_causal_lm, load_tokenizer, model_folder, save_causal_lm
+from medglot.models.weights import load_causal_lm, load_tokenizer, save_causal_lm
 from medglot.train.card import Origin, model_card
 from medglot.train.settings import ExportSettings
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from medglot.core.artifact import MODEL, model_folder
 from medglot.core.config import HubSource
 from medglot.core.errors import RecipeError
 from medglot.core.files import atomic_text
 from medglot.core.stage import StageContext, StageResult
 from medglot.models.chat import stop_ids
-from medglot.models.weights import MODEL, load_causal_lm, load_tokenizer, local_folder, model_folder, save_causal_lm
+from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder, save_causal_lm
 from medglot.train.compute import Compute, computing
 from medglot.train.loop import train
 from medglot.train.lora import add_adapters, merged, save_adapters, use_masters

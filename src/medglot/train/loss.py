@@ -16,7 +16,10 @@ from transformers import PreTrainedModel
 from medglot.train.attention import Segments
 from medglot.train.rows import UNSUPERVISED
 
-_CHUNK = 512
+_CHUNK = {"cpu": 2**20, "cuda": 2**28}
+"""Logits at a time: on CPU about what its caches hold."""
+
+_SMALLEST = torch.finfo(torch.float32).tiny
 _TRANSFORMED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
@@ -30,18 +33,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if wants_hidden else None
         weight_gradient = torch.zeros_like(weight) if wants_weight else None
-        for part in range(0, len(hidden), _CHUNK):
-            states, answers = hidden[part : part + _CHUNK], targets[part : part + _CHUNK, None]
+        chunk = max(1, _CHUNK[hidden.device.type] // len(weight))
+        for part in range(0, len(hidden), chunk):
+            states, answers = hidden[part : part + chunk], targets[part : part + chunk, None]
             logits = (states @ weight.T).float()
-            normaliser = torch.logsumexp(logits, dim=-1, keepdim=True)
-            loss += (normaliser - logits.gather(1, answers)).sum()
             if not (wants_hidden or wants_weight):
+                loss -= torch.log_softmax(logits, dim=-1).gather(1, answers).sum()
                 continue
-            slope = logits.sub_(normaliser).exp_()
+            slope = torch.softmax(logits, dim=-1)
+            loss -= slope.gather(1, answers).clamp_min(_SMALLEST).log().sum()
             slope.scatter_add_(1, answers, slope.new_full(answers.shape, -1.0))
             error = slope.mul_(scale).to(hidden.dtype)
             if hidden_gradient is not None:
-                hidden_gradient[part : part + _CHUNK] = error @ weight
+                hidden_gradient[part : part + chunk] = error @ weight
             if weight_gradient is not None:
                 weight_gradient.addmm_(error.T, states)
         ctx.save_for_backward(hidden_gradient, weight_gradient)

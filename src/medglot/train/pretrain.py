@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from medglot.core.artifact import Artifact
+from medglot.core.artifact import MODEL, Artifact, model_folder
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.files import write_json
 from medglot.core.stage import StageContext, StageResult
@@ -31,7 +31,6 @@ from medglot.train.rows import PackedTexts, Row, read_texts
 from medglot.train.settings import Architecture, PretrainSettings
 from medglot.train.vocabulary import vocabulary_digest
 
-MODEL = "model"
 HELDOUT = "heldout.json"
 
 
@@ -131,7 +130,7 @@ def _model(settings: PretrainSettings, context: StageContext, tokenizer: PreTrai
         raise RecipeError("a model input excludes `base` and `architecture`: it is the model that training goes on from; remove one of them")
     if given is None and settings.base is None:
         return fresh_model(settings.architecture or Architecture(), tokenizer, seed=settings.seed), False
-    folder = given.path / MODEL if given is not None else local_folder(settings.base)  # type: ignore[arg-type]
+    folder = model_folder(given.path) if given is not None else local_folder(settings.base)  # type: ignore[arg-type]
     if vocabulary_digest(load_tokenizer(folder).get_vocab()) != digest:
         raise StageError(f"{folder.name}: the tokens were made with another tokenizer than this model's; give the tokens node the same model or base")
     model = load_causal_lm(folder)

@@ -12,6 +12,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from medglot.core.artifact import model_folder
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.progress import Progress
 from medglot.core.shards import Shard, add_balances
@@ -88,7 +89,7 @@ def _origin(settings: TokensSettings, context: StageContext) -> PreTrainedTokeni
     if node is not None:
         return load_tokenizer(node.path / TOKENIZER)
     if model is not None:
-        return load_tokenizer(model.path / "model")
+        return load_tokenizer(model_folder(model.path))
     if settings.base is not None:
         return load_tokenizer(local_folder(settings.base))
     artifacts = context.all("vocabulary") or context.all("documents")

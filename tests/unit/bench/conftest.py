@@ -1,5 +1,6 @@
 import pytest
-from paper import Bench
+
+from tests.unit.bench.paper import Bench
 
 
 @pytest.fixture

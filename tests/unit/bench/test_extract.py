@@ -218,6 +218,19 @@ def test_an_abbreviated_genus_is_no_letter():
     assert extract("Answer: E. Serratia", options=options, language="en").answered == (4,)
 
 
+def test_an_option_text_may_look_like_letters_or_begin_like_a_phrase():
+    for options, text, expected in (
+        (("calm", "rest", "heat", "A+B"), "Answer: A+B", (3,)),
+        (("U", "C", "G", "T"), "答案：T", (3,)),
+        (("B", "Th", "NK", "Tc"), "Respuesta: B", (1,)),
+        (("El hígado", "La piel"), "Respuesta: La piel", (1,)),
+        (("E. coli", "Proteus"), "E. coli", (0,)),
+        (("rest", "heat"), "A. heat", None),
+        (("rest", "heat", "ice"), "A - rest, B - heat, C - ice", (0, 1, 2)),
+    ):
+        assert extract(text, options=options, language="en").answered == expected, text
+
+
 def test_equal_option_texts_cannot_be_told_apart():
     assert extract("Answer: rest", options=("rest", "rest", "heat"), language="en").answered is None
     assert extract("Answer: B", options=("rest", "rest", "heat"), language="en").answered == (1,)
@@ -242,3 +255,16 @@ def test_a_reply_caught_in_a_loop_costs_no_time(piece):
     extract(f"Answer: {piece * 3000}x", options=OPTIONS, language="en")
     extract(f"{piece * 3000}x", options=OPTIONS, language="en")
     assert time.process_time() - begin < 2
+
+
+@pytest.mark.shared_data
+def test_every_answer_of_mmedbench_is_read_and_no_stem_holds_one(shared_data):
+    from medglot.bench.benchmarks.mmedbench import Mmedbench
+    from medglot.languages.prompts import answer_text
+
+    benchmark = Mmedbench()
+    for language in benchmark.languages:
+        path = shared_data / "mmedbench" / benchmark.file(split="test", language=language)
+        for question in benchmark.read(path, name="m", split="test", language=language):
+            assert extract(answer_text(question, style="reason_first"), options=question.options, language=language).answered == question.answer
+            assert extract(question.stem, options=question.options, language=language).answered is None, question.id

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-from paper import make_question, right_replies, rows
 
 from medglot.bench.predict import choose_letters
 from medglot.bench.settings import PredictSettings
@@ -9,6 +8,7 @@ from medglot.core.config import HubSource
 from medglot.core.errors import RecipeError, StageError
 from medglot.models.backends.echo import Echo
 from medglot.models.base import LetterReply
+from tests.unit.bench.paper import make_question, right_replies, rows
 
 
 class Scripted:
@@ -100,7 +100,7 @@ def test_only_a_paper_with_several_answers_is_told_so(bench):
 def test_finished_shards_are_not_asked_again_and_the_bytes_are_the_same(bench, monkeypatch):
     monkeypatch.setattr("medglot.bench.predict._SHARD", {"letters": 4, "generate": 4})
     asked = bench.given([make_question(number) for number in range(10)])
-    settings = {"backend": "test_predict:Counting", "base": bench.table([{"reply": "B"}]), "ask": ("letters",)}
+    settings = {"backend": "tests.unit.bench.test_predict:Counting", "base": bench.table([{"reply": "B"}]), "ask": ("letters",)}
     monkeypatch.setattr(Counting, "asked", 0)
     monkeypatch.setattr(Counting, "dies_after", 8)
     with pytest.raises(KeyboardInterrupt):

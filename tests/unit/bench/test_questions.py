@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from paper import rows
 
 from medglot.bench.settings import QuestionsSettings
 from medglot.core.config import PathSource
 from medglot.core.errors import RecipeError, StageError
+from tests.unit.bench.paper import rows
 
 
 def make_row(**changes):
@@ -128,7 +128,8 @@ def test_a_wrong_benchmark_split_or_language_is_found_when_planning(tmp_path):
         QuestionsSettings(source=source, split="dev").check()
     with pytest.raises(RecipeError, match="has no de"):
         QuestionsSettings(source=source, languages=("de", "en")).check()
-    assert QuestionsSettings(source=source).depends() == {"benchmark.mmedbench": "1"}
+    depends = QuestionsSettings(source=source, languages=("fr",)).depends()
+    assert depends == {"benchmark.mmedbench": "1", "language.fr": "French ABCDEFGHIJ"}
 
 
 @pytest.mark.shared_data

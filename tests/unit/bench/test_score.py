@@ -1,9 +1,9 @@
 import pytest
-from paper import make_question, right_replies, rows
 
 from medglot.core.errors import StageError
 from medglot.core.records import Prediction
 from medglot.core.rows import write_rows
+from tests.unit.bench.paper import make_question, right_replies, rows
 
 
 def answer(bench, artifact, texts, ask="generate"):

@@ -35,11 +35,6 @@ def test_derived_intervals_have_the_widths_that_the_test_sizes_imply(tables, cod
     assert (cell.high - cell.low) / 2 == pytest.approx(half, abs=0.15)
 
 
-def test_wilson_agrees_with_a_textbook_value_and_stays_within_bounds():
-    assert published.wilson(0.3, 20) == pytest.approx((0.1455, 0.5190), abs=5e-5)
-    assert published.wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=5e-5)
-
-
 def test_a_printed_average_that_its_cells_contradict_gets_a_footnote_and_no_interval(tables):
     gpt = row(tables, "written", "accuracy", "GPT-4")
     assert gpt.cells[AVERAGE].value == 74.27

@@ -2,7 +2,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_chat import make_tokenizer
 from tokenizers import decoders
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
@@ -13,6 +12,7 @@ from medglot.models.backends.hf import Hf, _longest_prefixes
 from medglot.models.base import LetterRequest
 from medglot.models.chat import encode_prompt, stop_ids
 from medglot.models.weights import save_causal_lm
+from tests.unit.models.test_chat import make_tokenizer
 
 LETTERS = ("A", "B", "C", "D")
 PROMPTS = [(Turn("system", "Be exact."), Turn("user", "Которая доза? " * number + "α")) for number in (1, 9, 0, 3, 5)]

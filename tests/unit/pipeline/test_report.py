@@ -24,7 +24,13 @@ def test_nothing_finished_says_how_to_begin(recipe, tmp_path):
 
 def test_losses_stand_before_and_after_with_their_change(recipe, tmp_path):
     heldout = {"before": {"medical": {"fr": {"loss": 4.0}}}, "after": {"medical": {"fr": {"loss": 3.0, "bits_per_byte": 1.5}}}}
-    finish(tmp_path / "small/first", "pretrain", "model", {"parameters": 7_000_000, "loss": {"first": 8.0, "last": 3.0}, "heldout": heldout}, measured={"tokens_per_second": 1234.5})
+    finish(
+        tmp_path / "small/first",
+        "pretrain",
+        "model",
+        {"parameters": 7_000_000, "loss": {"first": 8.0, "last": 3.0}, "heldout": heldout},
+        measured={"tokens_per_second": 1234.5},
+    )
     text = report_text(recipe, runs=tmp_path)
     row = next(line for line in text.splitlines() if "| fr " in line)
     assert [cell.strip() for cell in row.strip("|").split("|")] == ["first", "medical", "fr", "4.0000", "3.0000", "-25.0 %", "1.500"]

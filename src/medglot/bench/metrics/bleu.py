@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,23 +42,8 @@ def count(candidate: Sequence[str], reference: Sequence[str]) -> BleuCounts:
 
 
 def matched_ngrams(candidate: Sequence[str], reference: Sequence[str], order: int) -> tuple[int, ...]:
-    """How many runs of 1 to `order` words both texts hold, each as often as in the text that has fewer of it.
-
-    A run can occur in both only if its beginning does, so each order looks only where the one before found something.
-    """
-    texts = tuple(candidate), tuple(reference)
-    places: list[Sequence[int]] = [range(len(text)) for text in texts]
-    found = []
-    for size in range(1, order + 1):
-        runs = [[text[place : place + size] for place in live] for text, live in zip(texts, places, strict=True)]
-        ours, theirs = Counter(runs[0]), Counter(runs[1])
-        shared = ours.keys() & theirs.keys()
-        found.append(sum(min(ours[run], theirs[run]) for run in shared))
-        places = [
-            [place for place, run in zip(live, row, strict=True) if run in shared and place + size < len(text)]
-            for text, live, row in zip(texts, places, runs, strict=True)
-        ]
-    return tuple(found)
+    """How many runs of 1 to `order` words of the candidate find one of their own in the reference, where each can be found once."""
+    return tuple(_matched(_runs(candidate, size), _runs(reference, size)) for size in range(1, order + 1))
 
 
 def add(counts: Iterable[BleuCounts]) -> BleuCounts:
@@ -88,6 +73,20 @@ def bleu(counts: BleuCounts, *, smoothing: Smoothing = "none") -> tuple[float, .
 def signature(*, tokeniser: str, level: Literal["corpus", "sentence"], smoothing: Smoothing) -> str:
     """How values were made, such as ``bleu|version:1|level:corpus|tokeniser:words:1|case:lower|smoothing:none``."""
     return f"bleu|version:{VERSION}|level:{level}|tokeniser:{tokeniser}|case:lower|smoothing:{smoothing}"
+
+
+def _runs(words: Sequence[str], size: int) -> Iterable[Hashable]:
+    return words if size == 1 else zip(*(words[start:] for start in range(size)), strict=False)
+
+
+def _matched(runs: Iterable[Hashable], reference: Iterable[Hashable]) -> int:
+    left: dict[Hashable, int] = Counter(reference)
+    found = 0
+    for run in runs:
+        if left.get(run):
+            left[run] -= 1
+            found += 1
+    return found
 
 
 def _precision(matches: int, total: int, order: int, smoothing: Smoothing) -> float:
