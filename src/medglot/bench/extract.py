@@ -25,8 +25,8 @@ _LAST = 20  # places of a rule that are looked at, from the end
 _QUOTES = "\"'“‘„«「『"
 _CJK = "\u3040-\u30ff\u3400-\u9fff"
 
-# A letter that is no part of a word (Han and kana may touch it: 选B, Bが正解), and lists of such letters. Quantifiers are possessive or bounded where a
-# reply caught in a loop would else cost minutes.
+# A letter that is no part of a word (Han and kana may touch it: 选B, Bが正解), and lists of such letters. Quantifiers are possessive or bounded
+# where a reply caught in a loop would else cost minutes.
 _LETTER = rf"(?<![^\W{_CJK}])[A-ZАВСЕІЈ](?![^\W{_CJK}]|['’]\w)"
 _OPEN, _CLOSE = r"(?:[(\[{«\"'“「『【<]{1,3}+\s*+)?+", r"(?:\s*+[)\]}»\"'”」』】>]++)?+"
 _ITEM = rf"{_OPEN}{_LETTER}{_CLOSE}"

@@ -8,13 +8,13 @@ import yaml
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from medglot.core.artifact import Artifact, Manifest, read_artifact, write_manifest
+from medglot.core.artifact import Artifact, Manifest, model_folder, read_artifact, write_manifest
 from medglot.core.config import Machine
 from medglot.core.errors import StageError
 from medglot.core.stage import StageContext
 from medglot.languages import load
 from medglot.models.chat import END, SPECIAL_TOKENS
-from medglot.models.weights import load_causal_lm, model_folder, save_causal_lm
+from medglot.models.weights import load_causal_lm, save_causal_lm
 from medglot.train.export import ancestry, build
 from medglot.train.settings import ExportSettings
 
