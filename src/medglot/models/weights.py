@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from medglot.core.config import HubSource, PathSource
 from medglot.core.errors import RecipeError, StageError
@@ -39,6 +40,7 @@ def local_folder(source: HubSource | PathSource) -> Path:
 
 def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:
     """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder."""
+    logging.disable_progress_bar()
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
@@ -68,5 +70,6 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 def save_causal_lm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Writes a complete model folder: configuration, safetensors, generation settings and tokenizer."""
+    logging.disable_progress_bar()
     model.save_pretrained(folder, safe_serialization=True)
     save_tokenizer(tokenizer, folder)
