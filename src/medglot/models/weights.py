@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from medglot.core.config import HubSource, PathSource
 from medglot.core.errors import RecipeError, StageError
@@ -40,6 +41,7 @@ def local_folder(source: HubSource | PathSource) -> Path:
 
 def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:
     """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder."""
+    _no_bars()
     logging.disable_progress_bar()
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
@@ -71,5 +73,11 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 def save_causal_lm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Writes a complete model folder: configuration, safetensors, generation settings and tokenizer."""
     logging.disable_progress_bar()
-    model.save_pretrained(folder, safe_serialization=True)
+    _no_bars()
+    model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
+
+
+def _no_bars() -> None:
+    """A local folder is read in a moment; transformers' bars over it would only break into our own progress."""
+    transformers_logging.disable_progress_bar()

@@ -1,8 +1,8 @@
 """Loss and gradients of a batch, bit for bit the same on any number of CPU threads.
 
 A batch is cut into micro-batches of a fixed size, and each is computed forwards and backwards by one thread; several threads work on several of them,
-and the gradients are added in the order of the batch. No sum is ever split by the number of threads, so that number cannot change a result; and no
-thread waits for another inside an operation, which makes this the faster way as well. On a GPU there is one thread and `micro_batch_tokens` holds.
+and the gradients are added in the order of the batch. No sum is ever split by the number of threads, so that number cannot change a result; nor does
+any thread wait for another inside an operation. On a GPU there is one thread, and the machine's `micro_batch_tokens` holds.
 
 Weights have a float32 master copy that the optimiser works on; the computation uses a copy in the recipe's dtype, refreshed after each step.
 """
@@ -27,7 +27,7 @@ from medglot.train.attention import Segments, use_segments
 from medglot.train.loss import loss_sum
 from medglot.train.rows import Row, micro_batches
 
-_CPU_TOKENS = 2048
+_CPU_TOKENS = 1024
 """Tokens of a micro-batch on CPU: small enough for its caches, and no machine's choice, since the sum's grouping decides its last bits."""
 
 _CHECKPOINTED = 1_000_000_000

@@ -89,11 +89,11 @@ def train(
     log, measured = _resume(compute, optimiser, out)
     _write_log(out, log)
     begun, seen, resumed = time.monotonic(), log[-1]["tokens"] if log else 0, len(log)
-    first = seen
+    first, kept = seen, resumed
     with Progress(title, batches.steps - resumed, unit="steps") as progress, (out / LOG).open("a", encoding="utf-8", newline="\n") as live:
         for step in range(resumed, batches.steps):
             rows = batches.rows(step)
-            entry = _step(compute, optimiser, rows, settings, step=step, steps=batches.steps, checkpointed=_last_checkpoint(out))
+            entry = _step(compute, optimiser, rows, settings, step=step, steps=batches.steps, kept=kept)
             seen += sum(len(row.ids) for row in rows)
             log.append(entry | {"tokens": seen})
             if evaluate is not None and evaluate_steps and (step + 1) % evaluate_steps == 0:
@@ -101,9 +101,10 @@ def train(
             live.write(json.dumps(log[-1]) + "\n")
             live.flush()
             if (step + 1) % settings.checkpoint_steps == 0 or step + 1 == batches.steps:
-                checkpoint.save(out, Checkpoint(step + 1, _tensors(compute, optimiser), log))
+                kept = step + 1
+                checkpoint.save(out, Checkpoint(kept, _tensors(compute, optimiser), log))
             progress.advance(note=f"loss {entry['loss']:.3f}")
-    seconds = time.monotonic() - begun
+    seconds = max(time.monotonic() - begun, 1e-9)
     measured |= {"seconds": round(seconds, 2), "tokens_per_second": round((seen - first) / seconds), "peak_memory_mb": peak_memory()}
     return Trained(log, measured)
 
@@ -116,7 +117,7 @@ def peak_memory() -> int:
 
 
 def _step(
-    compute: Compute, optimiser: torch.optim.Optimizer, rows: Sequence[Row], settings: TrainingSettings, *, step: int, steps: int, checkpointed: int
+    compute: Compute, optimiser: torch.optim.Optimizer, rows: Sequence[Row], settings: TrainingSettings, *, step: int, steps: int, kept: int
 ) -> dict[str, Any]:
     supervised = [row.supervised for row in rows]
     if 0 in supervised:
@@ -129,7 +130,7 @@ def _step(
     norm = float(torch.stack([torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in gradients]).square().sum().sqrt())
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise StageError(
-            f"step {step + 1}: the loss is {loss}, the gradient's norm {norm}; the weights of step {checkpointed} are kept; lower learning_rate, "
+            f"step {step + 1}: the loss is {loss}, the gradient's norm {norm}; the weights of step {kept} are kept; lower learning_rate, "
             "lengthen warmup, or look at the rows of this step"
         )
     if norm > settings.clip:
@@ -175,10 +176,6 @@ def _resume(compute: Compute, optimiser: torch.optim.Optimizer, out: Path) -> tu
         optimiser.state[master] = {"step": torch.tensor(float(step), device=master.device), **moments}
     compute.refresh()
     return found.checkpoint.log, measured | {"resumed_at_step": step}
-
-
-def _last_checkpoint(out: Path) -> int:
-    return max((int(folder.name.removeprefix("step-")) for folder in (out / checkpoint.FOLDER).glob("step-*")), default=0)
 
 
 def _write_log(out: Path, log: Iterable[dict[str, Any]]) -> None:

@@ -1,7 +1,7 @@
 """Cross-entropy of a language model's head without ever holding all logits.
 
-At a vocabulary of 8,192 and more the logits of a micro-batch are its largest tensor. Here they are made chunk by chunk, and since the loss is linear
-in nothing else, the gradients of hidden states and head are computed in the forward pass, while a chunk is at hand.
+At a vocabulary of 8,192 and more the logits of a micro-batch are its largest tensor. Here they are made chunk by chunk, and the gradients of hidden
+states and head are computed in the forward pass, while a chunk is at hand: a sum's gradient needs nothing that comes later.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _TRANSFORMED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Sum over tokens of the cross-entropy of softmax(hidden @ weight.T), in nats, times `scale`."""
+    """Sum over tokens of the cross-entropy of softmax(hidden @ weight.T), in nats, times `scale`.
+
+    Where a gradient is wanted, a target less likely than 1e-38 counts as that likely in the loss (its gradient is exact).
+    """
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, scale: float) -> Tensor:

@@ -91,9 +91,8 @@ class Order:
         self._before = counts
 
     def _sources(self, step: int) -> Integers:
-        slots = range(step * self.batch_rows, min((step + 1) * self.batch_rows, self.slots))
-        points = np.array([slot * self._stride % self.slots for slot in slots], dtype=np.int64)
-        return np.searchsorted(self._ends, points, side="right")
+        slots = np.arange(step * self.batch_rows, min((step + 1) * self.batch_rows, self.slots))
+        return np.searchsorted(self._ends, slots * self._stride % self.slots, side="right")
 
     def batch(self, step: int) -> list[Place]:
         """The rows of a step (counted from 0), in the order of their slots."""

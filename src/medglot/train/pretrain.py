@@ -29,7 +29,7 @@ from medglot.train.loop import Trained, train
 from medglot.train.order import Order
 from medglot.train.rows import PackedTexts, Row, read_texts
 from medglot.train.settings import Architecture, PretrainSettings
-from medglot.train.vocabulary import vocabulary_digest
+from medglot.train.vocabulary import id_count, vocabulary_digest
 
 HELDOUT = "heldout.json"
 
@@ -134,8 +134,8 @@ def _model(settings: PretrainSettings, context: StageContext, tokenizer: PreTrai
     if vocabulary_digest(load_tokenizer(folder).get_vocab()) != digest:
         raise StageError(f"{folder.name}: the tokens were made with another tokenizer than this model's; give the tokens node the same model or base")
     model = load_causal_lm(folder)
-    if model.get_input_embeddings().weight.shape[0] < len(tokenizer):
-        raise StageError(f"{folder.name}: its tokenizer has {len(tokenizer)} entries, more than the model has embeddings; the folder is not whole")
+    if model.get_input_embeddings().weight.shape[0] < id_count(tokenizer.get_vocab()):
+        raise StageError(f"{folder.name}: its tokenizer has more entries than the model has embeddings; the folder is not whole")
     return model, True
 
 
@@ -143,7 +143,7 @@ def fresh_model(architecture: Architecture, tokenizer: PreTrainedTokenizerBase, 
     """A model with random weights, a function of its shape and `seed`."""
     config = AutoConfig.for_model(
         architecture.kind,
-        vocab_size=len(tokenizer),
+        vocab_size=id_count(tokenizer.get_vocab()),
         hidden_size=architecture.hidden_size,
         intermediate_size=architecture.intermediate_size,
         num_hidden_layers=architecture.layers,

@@ -21,7 +21,7 @@ from medglot.models.weights import load_tokenizer, local_folder, save_tokenizer
 from medglot.train.encode import SPLITS, TOKENIZER, encode_shard
 from medglot.train.selection import cuts, row_groups
 from medglot.train.settings import TokensSettings
-from medglot.train.vocabulary import sample_texts, train_bpe, vocabulary_digest
+from medglot.train.vocabulary import id_count, sample_texts, train_bpe, vocabulary_digest
 
 _SHARD_BYTES = 32_000_000
 
@@ -32,7 +32,8 @@ def build(settings: TokensSettings, context: StageContext) -> StageResult:
     tokenizer = _tokenizer(settings, context)
     if tokenizer.eos_token_id is None:
         raise StageError("the tokenizer has no EOS token, so documents could not be told apart; use another tokenizer")
-    width = 2 if len(tokenizer) <= 2**16 else 4
+    vocabulary = tokenizer.get_vocab()
+    width = 2 if id_count(vocabulary) <= 2**16 else 4
     bounds = cuts(
         files,
         seed=settings.seed,
@@ -49,8 +50,8 @@ def build(settings: TokensSettings, context: StageContext) -> StageResult:
         raise StageError("no document is left to train on: the inputs are empty")
     return StageResult(
         summary={
-            "vocabulary": len(tokenizer),
-            "vocabulary_digest": vocabulary_digest(tokenizer.get_vocab()),
+            "vocabulary": len(vocabulary),
+            "vocabulary_digest": vocabulary_digest(vocabulary),
             "token_bytes": width,
             **counts,
             "bytes_per_token": {language: round(cell["bytes"] / cell["tokens"], 3) for language, cell in counts["train"].items() if cell["tokens"]},

@@ -68,6 +68,11 @@ def sample_texts(files: Sequence[Path], *, seed: int, limit_bytes: int) -> Itera
                     yield text
 
 
+def id_count(vocabulary: dict[str, int]) -> int:
+    """The largest id and one: how many embeddings a model needs. More than the entries where a vocabulary has gaps."""
+    return max(vocabulary.values()) + 1
+
+
 def vocabulary_digest(vocabulary: dict[str, int]) -> str:
     """A digest of which token has which id: two models or token files with equal ones understand each other's ids."""
     return json_digest(sorted(vocabulary.items()))

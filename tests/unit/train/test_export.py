@@ -164,7 +164,7 @@ def test_the_card_tells_where_the_model_comes_from(run):
         "Licences of the conversations: CC0-1.0 (7).",
         "finetune, LoRA of rank 16, alpha 32",
         "| batch | 4,096 tokens | 128 samples |",
-        "| last loss |  | 2.250 |",
+        "| last loss | | 2.250 |",
         "| base | ids | French | 5.250 | 4.125 | 2.500 | 1.750 |",
         "| made | French | 40 | 25.0 | 14.2 to 40.2 | 3 |",
         "| base-scores | letters | French | +5.0 | -10.0 to +20.0 | 0.750 |",

@@ -71,14 +71,15 @@ def test_an_interrupted_pretraining_goes_on_to_the_same_bytes_on_any_number_of_t
     assert resumed.summary == whole.summary
 
 
-def test_training_goes_on_from_a_model_and_tells_before_from_after(workshop, settings):
+def test_training_goes_on_from_a_model_and_tells_before_from_after(workshop, settings, contents):
     node = workshop.tokens("general")
     _, first = build(workshop, "first", settings(steps=20, learning_rate=0.01), [node])
     given = type(node)("first", first, node.manifest)
-    result, _ = build(workshop, "second", settings(architecture=None, steps=20, learning_rate=0.01), [node], model=[given])
+    result, out = build(workshop, "second", settings(architecture=None, steps=20, learning_rate=0.01), [node], model=[given])
     before = result.summary["heldout"]["before"]["general"]
     assert before == json.loads((first / "heldout.json").read_text())["after"]["general"]
     assert all(result.summary["heldout"]["after"]["general"][language]["loss"] < cell["loss"] for language, cell in before.items())
+    assert not [name for name, data in contents(out).items() if str(workshop.root).encode() in data]
 
 
 def test_the_mixture_is_kept_in_rows(workshop, settings):
@@ -154,6 +155,16 @@ def test_how_long_to_train_is_said_once_and_bases_bring_their_shape(settings):
         settings(base={"hub": "a/b", "revision": "1"}).check()
     with pytest.raises(ValueError, match="multiple of heads"):
         settings(architecture={"hidden_size": 30, "heads": 4})
+
+
+@pytest.mark.parametrize("kind", ["llama", "mistral", "qwen2", "qwen3"])
+def test_every_kind_of_architecture_is_trained(workshop, settings, kind):
+    node = workshop.tokens("general")
+    shape = settings().architecture.model_copy(update={"kind": kind, "rope_theta": 5000.0})
+    _, out = build(workshop, kind, settings(architecture=shape, steps=1, heldout_tokens=0), [node])
+    model = load_causal_lm(out / "model")
+    assert model.config.model_type == kind
+    assert model.config.rope_parameters["rope_theta"] == 5000.0
 
 
 def test_a_fresh_model_is_a_function_of_the_seed(workshop, settings):

@@ -88,6 +88,14 @@ def test_a_tokenizer_is_shared_and_a_special_tokens_name_is_plain_text(workshop)
     assert np.count_nonzero(ids == load_tokenizer(second.path / "tokenizer").eos_token_id) == second.manifest.summary["train"]["en"]["documents"]
 
 
+def test_a_tokenizer_from_outside_keeps_its_vocabulary(workshop):
+    documents = workshop.documents("d")
+    first = workshop.tokens("first", documents=documents)
+    outside = TokensSettings(base={"path": str(first.path / "tokenizer")}, heldout_minimum=4)
+    result = tokens.build(outside, workshop.context("second", {"documents": [documents]}))
+    assert result.summary == first.manifest.summary
+
+
 def test_empty_texts_are_dropped_and_counted(workshop):
     documents = workshop.documents("d", shards=1)
     write_documents(documents.path / "documents-00001.parquet", [Document("void:1", "", "en", "made", "CC0-1.0")])
