@@ -7,8 +7,6 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Waiting threads sleep: spinning ones make a busy machine many times slower.
-export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: demo test check clean
 

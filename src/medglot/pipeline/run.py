@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.metadata
+import os
 import platform
 import shutil
 import subprocess
@@ -59,6 +60,7 @@ def look(folder: Path) -> Found:
 
 def run(recipe: Recipe, *, machine: Machine, runs: Path, rebuild: frozenset[str] = frozenset(), command: str = "", say: Say = print) -> Plan:
     """Builds every node of a recipe that is not finished. Raises StaleError before anything is built when a finished node has drifted."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: spinning threads make a busy machine many times slower
     root = runs / recipe.name
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root):
