@@ -53,8 +53,8 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--set", action="append", default=[], metavar="STAGE.NODE.KEY=VALUE", help="override a setting; may be repeated")
         if name in ("plan", "run"):
             verb.add_argument("--rebuild", action="append", default=[], metavar="NODE", help="replace a finished node and what follows from it")
-        if name == "run":
             verb.add_argument("--machine", type=Path, help="where to run: a file of machines/ (default: this machine)")
+        if name == "run":
             verb.add_argument("--workers", type=int, help="processes of the data stages (default: one a core)")
     _add_list(verbs)
     _add_serve(verbs)
@@ -94,16 +94,19 @@ def _machine(arguments: argparse.Namespace) -> Machine:
     from medglot.core.config import Machine, parse, read_toml
 
     data = read_toml(arguments.machine) if arguments.machine else {}
-    if arguments.workers is not None:
+    if getattr(arguments, "workers", None) is not None:
         data["workers"] = arguments.workers
     return parse(Machine, data, where=str(arguments.machine or "--workers"), root=Path())
 
 
 def _plan(arguments: argparse.Namespace) -> None:
+    from medglot.pipeline.cost import cost_lines
     from medglot.pipeline.plan import plan_text
     from medglot.pipeline.run import make_plan
 
-    print(plan_text(make_plan(_recipe(arguments), runs=arguments.runs, rebuild=frozenset(arguments.rebuild))))
+    recipe = _recipe(arguments)
+    planned = make_plan(recipe, runs=arguments.runs, rebuild=frozenset(arguments.rebuild))
+    print(plan_text(planned, costs=cost_lines(recipe, machine=_machine(arguments))))
 
 
 def _run(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,7 @@
-"""The questions of a benchmark as an artifact of their own, so that decontamination, training and evaluation provably use the same ones."""
+"""The questions of a benchmark as an artifact of their own, so that decontamination, training and evaluation provably use the same ones.
+
+Where a file lay (folder, archive, Hub) shows in no id and no message about a row.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,12 @@ from typing import Any
 import xxhash
 
 from medglot.bench.benchmarks.base import Benchmark
+from medglot.bench.locate import DAMAGED, locate
 from medglot.bench.settings import BENCHMARKS, QuestionsSettings
 from medglot.core.config import HubSource, PathSource
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.find import find
+from medglot.core.hub import snapshot
 from medglot.core.records import Question
 from medglot.core.rows import write_rows
 from medglot.core.shards import Shard, ShardRow, add_balances
@@ -26,8 +31,8 @@ def build(settings: QuestionsSettings, context: StageContext) -> StageResult:
     files = {language: benchmark.file(split=settings.split, language=language) for language in wanted}
     root = _folder(settings.source, sorted(set(files.values())))
     for language, file in files.items():
-        if not (root / file).is_file():
-            raise RecipeError(f"{root / file}: no such file; name in `languages` those that the folder has, without {language}")
+        if locate(root, file) is None:
+            raise RecipeError(f"{file}: no such file in {_place(settings.source)}; name in `languages` those that it has, without {language}")
     common = {
         "benchmark": settings.benchmark,
         "name": settings.name or settings.benchmark.rpartition(":")[2].lower(),
@@ -51,11 +56,17 @@ def read_language(payload: dict[str, Any], out: Path, name: str) -> ShardRow:
     benchmark: Benchmark = find(BENCHMARKS, payload["benchmark"])()
     result = ShardRow()
     questions: list[Question] = []
-    path = Path(payload["root"]) / payload["file"]
-    if path.stat().st_size == 0:
-        result.set_aside(payload["file"], "empty-file", "the file is empty; fetch it again")
+    path = locate(Path(payload["root"]), payload["file"])
+    if path is None:
+        raise StageError(f"{payload['file']}: has disappeared during the run; put it back and run again")
+    try:
+        items = list(benchmark.read(path, name=payload["name"], split=payload["split"], language=payload["language"]))
+    except DAMAGED as error:
+        raise StageError(f"{payload['file']}: the archive that holds it is damaged ({error}); fetch it again") from error
+    if not items:
+        result.set_aside(payload["file"], "empty-file", "the file holds no row; fetch it again")
         return result
-    for item in benchmark.read(path, name=payload["name"], split=payload["split"], language=payload["language"]):
+    for item in items:
         if isinstance(item, Question):
             questions.append(item)
         else:
@@ -72,14 +83,11 @@ def read_language(payload: dict[str, Any], out: Path, name: str) -> ShardRow:
 def _folder(source: HubSource | PathSource, files: list[str]) -> Path:
     if isinstance(source, PathSource):
         return source.path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    return snapshot(source, kind="dataset", patterns=[*files, *(f"*/{file}" for file in files), "*.zip"])
 
-    try:
-        return Path(snapshot_download(source.hub, repo_type="dataset", revision=source.revision, allow_patterns=files))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise RecipeError(f"cannot fetch {source.hub} at revision {source.revision} from the Hugging Face Hub: {reason}") from error
+
+def _place(source: HubSource | PathSource) -> str:
+    return str(source.path) if isinstance(source, PathSource) else f"{source.hub} at revision {source.revision}"
 
 
 def _choose(questions: list[Question], limit: int | None, *, seed: int) -> list[Question]:

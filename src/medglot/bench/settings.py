@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -10,6 +12,7 @@ from pydantic import Field
 from medglot import languages as language_files
 from medglot.core.config import HubSource, PathSource, Settings
 from medglot.core.errors import RecipeError
+from medglot.core.files import file_digest
 from medglot.core.find import find, names
 from medglot.languages import segment
 from medglot.models.base import Dtype
@@ -64,11 +67,14 @@ class PredictSettings(Settings):
     max_tokens: int = Field(512, ge=1)
 
     def depends(self) -> Mapping[str, str]:
-        """Prompts come from the languages' files."""
-        return language_files.digests()
+        """Prompts come from the languages' files. A backend of another package stands for what its file holds; ours for the stage's version."""
+        outside = {f"backend.{self.backend}": file_digest(_module_file(self.backend))} if ":" in self.backend else {}
+        return {**language_files.digests(), **outside}
 
     def check(self) -> None:
         """The backend must exist. It is not loaded: that would load torch."""
+        if ":" in self.backend:
+            _module_file(self.backend)
         if ":" not in self.backend and self.backend not in names(BACKENDS):
             raise RecipeError(f"backend: '{self.backend}' is unknown: choose one of {', '.join(names(BACKENDS))}, or write package.module:Name")
         if len(set(self.ask)) < len(self.ask):
@@ -92,3 +98,15 @@ class ScoreSettings(Settings):
         """The answer's word and the segmenter come from the languages' files; BLEU and ROUGE depend on the segmenter's version."""
         segmenters = {f"segmenter.{code}": segment.signature(code) for code in language_files.codes()}
         return {**language_files.digests(), **segmenters}
+
+
+def _module_file(reference: str) -> Path:
+    """The source file of the module in ``package.module:Name``, found without running it. Raises RecipeError."""
+    module = reference.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or found.origin is None or not Path(found.origin).is_file():
+        raise RecipeError(f"backend: there is no module '{module}' for '{reference}'; is the package that holds it installed?")
+    return Path(found.origin)

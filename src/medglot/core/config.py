@@ -69,8 +69,8 @@ class Settings(Strict):
 class Machine(Strict):
     """Where a recipe runs. Nothing here changes what is made.
 
-    `workers` counts processes of the data stages; `threads` those of one training or inference process (0 = the cores this process may use). With
-    equal `threads` and device, training gives equal bytes.
+    `workers` counts processes of the data stages; `threads` those of one training or inference process (0 = the cores this process may use). On a CPU
+    training gives equal bytes with any of them; the last bits of a model's log-probabilities also depend on `threads`, `batch_tokens` and the device.
     """
 
     name: str = "laptop"

@@ -7,6 +7,7 @@ times faster. Which scripts a language uses stands in its file.
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import unicodedata
 from typing import Any
 
@@ -26,6 +27,11 @@ _PART = 0.1  # a second script counts from this share of the letters: foreign wo
 def identify(texts: pa.Array | pa.ChunkedArray) -> pa.Array:
     """ISO 639-1 codes of texts; ``und`` for a text without letters or in a script that no known language uses."""
     return pa.array([_identify(text) for text in texts.to_pylist()], pa.string())
+
+
+def signature() -> str:
+    """What identifies besides the languages' files, with its version: another version of the model may decide otherwise."""
+    return f"py3langid:{importlib.metadata.version('py3langid')}"
 
 
 def _identify(text: str) -> str:

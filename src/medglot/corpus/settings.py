@@ -12,6 +12,7 @@ from medglot.core.config import Settings, parse
 from medglot.core.errors import RecipeError
 from medglot.core.find import find, names
 from medglot.corpus.filters.base import Filter
+from medglot.corpus.identify import signature
 from medglot.corpus.sources.base import Source
 from medglot.languages import digests, load
 
@@ -60,12 +61,15 @@ class CorpusSettings(Settings):
     documents_per_shard: int = Field(50_000, ge=1)
 
     def depends(self) -> Mapping[str, str]:
-        """The languages' files (identification compares all of them), versions of sources and filters, and names of single files: ids hold them."""
+        """The languages' files (identification compares all of them, by a tool of some version), versions of sources and filters, and names of single
+        files: ids hold them.
+        """
         compared = self.identify or any(item.name == "language" for item in self.filters)
         sources = {f"source.{item.kind}": str(item.version) for item in self.sources}
         filters = {f"filter.{item.name}": str(item.version) for item in self.filters}
         files = {f"sources.{number}.file": item.path.name for number, item in enumerate(self.sources) if item.path.is_file()}
-        return digests(() if compared else self.languages) | sources | filters | files
+        tool = {"identification": signature()} if compared else {}
+        return digests(() if compared else self.languages) | sources | filters | files | tool
 
     def check(self) -> None:
         """Raises RecipeError for a missing path or an unknown language."""

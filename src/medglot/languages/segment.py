@@ -41,7 +41,10 @@ def _segmenter(name: str) -> Callable[[str], list[str]]:
         return lambda text: [word for word in jieba.cut(text) if word.strip()]
     if name == "fugashi":
         import fugashi
+        import unidic_lite
 
-        tagger: Any = fugashi.Tagger("-Owakati")
+        # The dictionary is named: left to itself, fugashi takes the larger unidic where that is installed, and the signature would not tell.
+        folder = unidic_lite.DICDIR
+        tagger: Any = fugashi.Tagger(f'-Owakati -r "{folder}/mecabrc" -d "{folder}"')
         return lambda text: list(tagger.parse(text).split())
     return lambda text: [match.group() for match in _WORDS.finditer(text)]

@@ -1,6 +1,7 @@
 """Shards on this machine: a pool of processes, one a core, or this process when there is only one shard or one worker.
 
-Workers are spawned, not forked, so that no thread or lock of the parent is copied; each runs its numeric libraries on one thread.
+Workers are spawned, not forked, so that no thread or lock of the parent is copied; each runs its numeric libraries on one thread. They end with
+the parent, even when it is killed: one that went on could write into a folder that the next run has begun anew.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -61,6 +63,14 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     for name in _THREAD_VARIABLES:
         os.environ[name] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _named(function: ShardFunction, shard: Shard, out: Path) -> ShardRow:

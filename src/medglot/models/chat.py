@@ -61,13 +61,17 @@ def encode_prompt(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> 
         return _apply(tokenizer, folded, reply=True)
 
 
-def encode_sample(tokenizer: PreTrainedTokenizerBase, conversation: Conversation) -> Sample:
-    """The ids of prompt, reply and end of turn; the reply and its end are learned. Raises StageError unless the last turn is the assistant's."""
+def encode_sample(tokenizer: PreTrainedTokenizerBase, conversation: Conversation, *, end: int | None = None) -> Sample:
+    """The ids of prompt, reply and end of turn; the reply and its end are learned. Raises StageError unless the last turn is the assistant's.
+
+    `end` is `end_id(tokenizer)`: who encodes many conversations asks once.
+    """
     *before, last = conversation.turns
     if last.role != "assistant" or not before:
         raise StageError(f"conversation '{conversation.id}': it must end with an assistant's turn that answers an earlier one")
     prompt = encode_prompt(tokenizer, before)
-    reply = [*tokenizer.encode(last.text, add_special_tokens=False, split_special_tokens=True), end_id(tokenizer)]
+    text = tokenizer.encode(last.text, add_special_tokens=False, split_special_tokens=True)
+    reply = [*text, end_id(tokenizer) if end is None else end]
     return Sample(tuple(prompt + reply), (False,) * len(prompt) + (True,) * len(reply))
 
 

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
-from transformers.utils import logging as transformers_logging
 
 from medglot.core.config import HubSource, PathSource
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.files import write_json
-
-Dtype = Literal["float32", "bfloat16", "float16"]
+from medglot.core.hub import snapshot
+from medglot.models.base import Dtype
 
 _FILES = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
 
@@ -29,20 +28,12 @@ def local_folder(source: HubSource | PathSource) -> Path:
         if not source.path.is_dir():
             raise RecipeError(f"{source.path}: no such folder; `path` must name a folder in the Hugging Face layout (config.json, *.safetensors)")
         return source.path
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(source.hub, revision=source.revision, allow_patterns=_FILES))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RecipeError(f"cannot fetch {source.hub} at revision {source.revision} from the Hugging Face Hub: {reason}") from error
+    return snapshot(source, kind="model", patterns=_FILES)
 
 
 def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:
     """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder."""
     _no_bars()
-    logging.disable_progress_bar()
     try:
         model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
@@ -72,7 +63,6 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
 
 def save_causal_lm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Writes a complete model folder: configuration, safetensors, generation settings and tokenizer."""
-    logging.disable_progress_bar()
     _no_bars()
     model.save_pretrained(folder)
     save_tokenizer(tokenizer, folder)
@@ -80,4 +70,4 @@ def save_causal_lm(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, f
 
 def _no_bars() -> None:
     """A local folder is read in a moment; transformers' bars over it would only break into our own progress."""
-    transformers_logging.disable_progress_bar()
+    logging.disable_progress_bar()

@@ -76,8 +76,8 @@ def plan(recipe: Recipe, *, digests: Mapping[Path, str], found: Mapping[str, Fou
     return Plan(recipe, tuple(steps))
 
 
-def plan_text(planned: Plan) -> str:
-    """A plan as lines for a person: the action, the node, its stage and inputs, and what has changed."""
+def plan_text(planned: Plan, *, costs: Mapping[str, str] | None = None) -> str:
+    """A plan as lines for a person: the action, the node, its stage and inputs, what has changed, and what building it costs (`costs`, by node)."""
     lines = [f"{planned.recipe.title}  ({planned.recipe.path})", ""]
     width = max(len(step.node.name) for step in planned.steps)
     stage_width = max(len(step.node.stage) for step in planned.steps)
@@ -85,6 +85,8 @@ def plan_text(planned: Plan) -> str:
         sources = ", ".join(step.node.parents())
         lines.append(f"  {step.action:8}{step.node.name:{width}}  {step.node.stage:{stage_width}}  {'<- ' + sources if sources else ''}".rstrip())
         lines += [f"          {change}" for change in step.changes]
+        if costs and step.node.name in costs and step.action != "reuse":
+            lines.append(f"          {costs[step.node.name]}")
     counts = {action: len(planned.with_action(action)) for action in ("reuse", "build", "resume", "rebuild", "stale")}
     lines += ["", "  " + ", ".join(f"{count} to {action}" if action != "stale" else f"{count} stale" for action, count in counts.items() if count)]
     return "\n".join(lines)

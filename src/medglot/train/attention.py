@@ -25,6 +25,9 @@ from medglot.core.errors import StageError
 
 ATTENTION = "medglot_segments"
 
+_KEPT_APART = {"full_attention", "sliding_attention"}
+"""The kinds of layer that see other tokens through `segment_attention` alone."""
+
 _MATMUL_LIMIT = 2048
 """Longest piece whose scores are held as one matrix: faster than SDPA in bfloat16 on CPU, but its memory grows with the square."""
 
@@ -169,8 +172,16 @@ def _variable_length(query: Tensor, key: Tensor, value: Tensor, segments: Segmen
 
 
 def use_segments(model: PreTrainedModel) -> None:
-    """Makes `model` attend by `segment_attention`. Raises StageError for a model class that takes no attention from outside."""
+    """Makes `model` attend by `segment_attention`.
+
+    Raises StageError for a model class that takes no attention from outside, and for one with layers that pass something on from token to token in
+    another way (state spaces, linear attention, convolutions, chunks): there packed documents would mix without any attention call that could refuse.
+    """
     AttentionInterface.register(ATTENTION, segment_attention)
+    other = set(getattr(model.config.get_text_config(), "layer_types", None) or ()) - _KEPT_APART
+    if other or model._is_stateful:
+        what = f"has layers of {', '.join(sorted(other))}" if other else "carries a state from token to token"
+        raise StageError(f"{type(model).__name__} {what}: packed documents would see one another; train a model with attention layers only")
     if not type(model)._can_set_attn_implementation():
         raise StageError(
             f"{type(model).__name__} takes no attention function from outside: packed documents would see one another; train another model"

@@ -73,4 +73,5 @@ def remove(out: Path) -> None:
 
 
 def _folders(out: Path) -> list[Path]:
-    return sorted((out / FOLDER).glob("step-*"))
+    """Oldest first, by number: beyond a million steps the names no longer sort as text."""
+    return sorted((out / FOLDER).glob("step-*"), key=lambda folder: int(folder.name.removeprefix("step-")))

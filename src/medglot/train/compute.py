@@ -25,13 +25,8 @@ from transformers import PreTrainedModel
 from medglot.core.config import Machine
 from medglot.train.attention import Segments, use_segments
 from medglot.train.loss import loss_sum
+from medglot.train.portions import CPU_TOKENS, RECOMPUTED
 from medglot.train.rows import Row, micro_batches
-
-_CPU_TOKENS = 1024
-"""Tokens of a micro-batch on CPU: small enough for its caches, and no machine's choice, since the sum's grouping decides its last bits."""
-
-_CHECKPOINTED = 1_000_000_000
-"""Models with more parameters recompute their activations on a GPU."""
 
 _memory: Any = torch.utils.deterministic  # its switch is set by a property that type checkers do not see
 
@@ -133,7 +128,7 @@ def computing(model: PreTrainedModel, *, dtype: Literal["float32", "bfloat16"], 
         torch.use_deterministic_algorithms(True)
         _memory.fill_uninitialized_memory = False
         masters = _prepare(model, dtype=getattr(torch, dtype), device=device)
-        tokens = machine.micro_batch_tokens if cuda else _CPU_TOKENS
+        tokens = machine.micro_batch_tokens if cuda else CPU_TOKENS
         yield Compute(model, masters, device=device, tokens=tokens, threads=machine.thread_count, pool=pool)
     finally:
         if pool is not None:
@@ -156,6 +151,6 @@ def _prepare(model: PreTrainedModel, *, dtype: torch.dtype, device: str) -> dict
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.eval()  # no dropout: training is a function of the recipe alone
-    if device == "cuda" and model.num_parameters() > _CHECKPOINTED:
+    if device == "cuda" and model.num_parameters() > RECOMPUTED:
         model.gradient_checkpointing_enable()
     return masters

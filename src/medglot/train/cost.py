@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from medglot.core.config import Machine
+from medglot.train.portions import CPU_TOKENS, RECOMPUTED, head_tokens
 from medglot.train.settings import Architecture, FinetuneSettings, TrainingSettings
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 """The `model_type`s that `Shape` describes exactly."""
 
 _BYTES = {"float32": 4, "bfloat16": 2}
-_HEAD_TOKENS = 512  # the logits of so many tokens are held at a time (train/loss.py)
-_CPU_TOKENS = 2048  # a micro-batch on CPU (train/compute.py)
-_RECOMPUTED = 1_000_000_000  # a model with more parameters recomputes its activations on a GPU (train/compute.py)
+_LOGIT_BYTES = {"float32": (8, 12), "bfloat16": (10, 16)}
+"""Bytes a logit of the head's chunk, with its slopes: in the only chunk, and where parts of the chunk before are still held; both as measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ class Memory:
     """Bytes of a training process by what they hold.
 
     `weights` are those that compute, with their float32 masters; `gradients` the float32 sum and one micro-batch's own for each thread; `optimiser`
-    the two moments of AdamW; `activations` what the backward pass needs; `logits` one chunk of the output head's.
+    the two moments of AdamW; `activations` what the backward pass needs; `logits` a chunk of the output head's and their slopes.
     """
 
     weights: int
@@ -151,7 +151,14 @@ class Memory:
 
 
 def training_memory(
-    shape: Shape, *, micro_batch_tokens: int, dtype: Literal["float32", "bfloat16"], adapters: int = 0, threads: int = 1, recompute: bool = False
+    shape: Shape,
+    *,
+    micro_batch_tokens: int,
+    dtype: Literal["float32", "bfloat16"],
+    device: Literal["cpu", "cuda"] = "cuda",
+    adapters: int = 0,
+    threads: int = 1,
+    recompute: bool = False,
 ) -> Memory:
     """What a step with AdamW holds, in bytes.
 
@@ -162,13 +169,14 @@ def training_memory(
     size, trained = _BYTES[dtype], adapters or shape.parameters
     masters = 4 * trained if size < 4 else 0
     layer, ends = layer_activations(shape, dtype=dtype), (4 + 2 * size) * shape.hidden
+    chunk = min(micro_batch_tokens, head_tokens(shape.vocabulary, device=device))
     per_token = shape.layers * size * shape.hidden + layer if recompute else shape.layers * layer
     return Memory(
         weights=size * (shape.parameters + adapters) + masters,
         gradients=(4 + size * threads) * trained,
         optimiser=8 * trained,
         activations=(per_token + ends) * micro_batch_tokens * threads,
-        logits=_HEAD_TOKENS * shape.vocabulary * (4 if size == 4 else 4 + 2 * size) * threads,
+        logits=_LOGIT_BYTES[dtype][micro_batch_tokens > chunk] * chunk * shape.vocabulary * threads,
     )
 
 
@@ -214,13 +222,21 @@ def training_cost(settings: TrainingSettings, shape: Shape, *, machine: Machine,
     elif settings.epochs is not None and data_tokens is not None:
         tokens = round(settings.epochs * data_tokens)
     cuda = machine.device == "cuda"
-    recompute = cuda and shape.parameters > _RECOMPUTED
-    micro = max(settings.context_length, machine.micro_batch_tokens if cuda else _CPU_TOKENS)
+    recompute = cuda and shape.parameters > RECOMPUTED
+    micro = max(settings.context_length, machine.micro_batch_tokens if cuda else CPU_TOKENS)
     threads = 1 if cuda else machine.thread_count
     return Cost(
         parameters=shape.parameters,
         trained_parameters=adapters or shape.parameters,
         tokens=tokens,
         flops_per_token=flops_per_token(shape, attended=settings.context_length / 2, adapters=adapters, recompute=recompute),
-        memory=training_memory(shape, micro_batch_tokens=micro, dtype=settings.dtype, adapters=adapters, threads=threads, recompute=recompute),
+        memory=training_memory(
+            shape,
+            micro_batch_tokens=micro,
+            dtype=settings.dtype,
+            device="cuda" if cuda else "cpu",
+            adapters=adapters,
+            threads=threads,
+            recompute=recompute,
+        ),
     )

@@ -14,10 +14,8 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from medglot.train.attention import Segments
+from medglot.train.portions import head_tokens
 from medglot.train.rows import UNSUPERVISED
-
-_CHUNK = {"cpu": 2**20, "cuda": 2**28}
-"""Logits at a time: on CPU about what its caches hold."""
 
 _SMALLEST = torch.finfo(torch.float32).tiny
 _TRANSFORMED = ("final_logit_softcapping", "logits_scaling", "logit_scale")
@@ -36,7 +34,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if wants_hidden else None
         weight_gradient = torch.zeros_like(weight) if wants_weight else None
-        chunk = max(1, _CHUNK[hidden.device.type] // len(weight))
+        chunk = head_tokens(len(weight), device=hidden.device.type)
         for part in range(0, len(hidden), chunk):
             states, answers = hidden[part : part + chunk], targets[part : part + chunk, None]
             logits = (states @ weight.T).float()

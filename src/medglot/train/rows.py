@@ -103,7 +103,10 @@ def read_texts(folder: Path, split: str, *, token_bytes: int) -> dict[str, Texts
 
 
 class PackedTexts:
-    """The documents of one language of one tokens node as a source of packed rows of `context_length` tokens (the last one may be shorter)."""
+    """The documents of one language of one tokens node as a source of packed rows of `context_length` tokens (the last one may be shorter).
+
+    A single token left over makes no row: it ends a document, the row before has learned to predict it, and nothing follows it.
+    """
 
     def __init__(self, name: str, texts: Texts, *, context_length: int) -> None:
         self._name, self._texts, self._context = name, texts, context_length
@@ -116,7 +119,7 @@ class PackedTexts:
         return self._name
 
     def __len__(self) -> int:
-        return (self.tokens + self._context - 1) // self._context
+        return max(0, self.tokens + self._context - 2) // self._context
 
     def row(self, index: int) -> Row:
         """Row `index`: the tokens from ``index * context_length`` on, of all documents laid end to end."""

@@ -22,7 +22,7 @@ from medglot.core.errors import StageError
 from medglot.core.progress import Progress
 from medglot.core.records import Conversation
 from medglot.core.rows import read_rows
-from medglot.models.chat import encode_sample
+from medglot.models.chat import encode_sample, end_id
 from medglot.train.order import permute
 from medglot.train.rows import UNSUPERVISED, Row
 from medglot.train.settings import FinetuneSettings
@@ -79,6 +79,7 @@ def read_samples(artifacts: Sequence[Artifact], tokenizer: PreTrainedTokenizerBa
     Raises StageError when none is left, or when nothing of one would be learned.
     """
     samples = Samples()
+    end = end_id(tokenizer)
     shortest: float = float("inf")
     with Progress("encode", sum(artifact.balance.kept for artifact in artifacts), unit="conversations") as progress:
         for conversation in _conversations(artifacts):
@@ -86,7 +87,7 @@ def read_samples(artifacts: Sequence[Artifact], tokenizer: PreTrainedTokenizerBa
             if not conversation.turns[-1].text.strip():
                 samples.balance.drop("empty answer")
                 continue
-            sample = _encode(conversation, tokenizer)
+            sample = _encode(conversation, tokenizer, end=end)
             shortest = min(shortest, len(sample.ids))
             if len(sample.ids) > limit:
                 samples.balance.drop("too long")
@@ -105,8 +106,8 @@ def _conversations(artifacts: Sequence[Artifact]) -> Iterator[Conversation]:
             yield from read_rows(path, Conversation)
 
 
-def _encode(conversation: Conversation, tokenizer: PreTrainedTokenizerBase) -> TokenSample:
-    encoded = encode_sample(tokenizer, conversation)
+def _encode(conversation: Conversation, tokenizer: PreTrainedTokenizerBase, *, end: int) -> TokenSample:
+    encoded = encode_sample(tokenizer, conversation, end=end)
     sample = TokenSample(conversation.id, np.array(encoded.ids, dtype=np.int32), np.array(encoded.supervised, dtype=np.bool_))
     if not sample.row().supervised:
         raise StageError(f"conversation '{conversation.id}': nothing of it would be learned; its tokenizer or chat template is at fault")

@@ -57,6 +57,14 @@ def test_identity_holds_every_setting_of_filters_and_sources(tmp_path):
 
 def test_identification_depends_on_all_languages():
     assert "language.zh" in settings(languages=["en"], identify=True).depends()
+    assert "language.zh" in settings(languages=["en"], filters=[{"name": "language"}]).depends()
+
+
+def test_identification_depends_on_the_version_of_its_tool(monkeypatch):
+    before = settings(identify=True).depends()
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "99")
+    assert settings(identify=True).depends() == before | {"identification": "py3langid:99"}
+    assert "identification" not in settings().depends()
 
 
 def test_check_names_a_missing_path_and_an_unknown_language(tmp_path):

@@ -41,6 +41,7 @@ def test_only_the_reply_and_its_end_are_learned():
     learned = [token for token, flag in zip(sample.ids, sample.supervised, strict=True) if flag]
     assert text(tokenizer, learned) == "5 mg<|end|>"
     assert list(sample.ids[: len(sample.ids) - len(learned)]) == encode_prompt(tokenizer, TURNS)
+    assert encode_sample(tokenizer, conversation, end=end_id(tokenizer)) == sample
 
 
 def test_special_tokens_in_a_message_are_plain_text():

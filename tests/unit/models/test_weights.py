@@ -48,12 +48,31 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         load_tokenizer(tmp_path)
 
 
-def test_a_missing_path_and_an_unreachable_hub_are_faults_of_the_recipe(tmp_path, monkeypatch):
+def test_a_missing_path_is_a_fault_of_the_recipe(tmp_path):
     with pytest.raises(RecipeError, match="no such folder"):
         local_folder(PathSource(path=tmp_path / "absent"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(RecipeError, match=r"nobody/nothing at revision 0000"):
-        local_folder(HubSource(hub="nobody/nothing", revision="0000"))
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache_by_commit_and_by_tag(tmp_path, hub_cache):
+    model, tokenizer = make_model()
+    save_causal_lm(model, tokenizer, tmp_path / "made")
+    commit = hub_cache.put("model", "org/tiny", {file.name: file.read_bytes() for file in (tmp_path / "made").iterdir()}, tag="v1")
+    for revision in (commit, "v1"):
+        folder = local_folder(HubSource(hub="org/tiny", revision=revision))
+        assert folder == tmp_path / "hub/models--org--tiny/snapshots" / commit
+    assert torch.equal(load_causal_lm(folder).lm_head.weight, model.lm_head.weight)
+    assert load_tokenizer(folder).get_vocab() == tokenizer.get_vocab()
+
+
+def test_an_unknown_revision_and_an_unreachable_hub_are_faults_of_the_recipe(hub_cache, monkeypatch):
+    hub_cache.put("model", "org/tiny", {"config.json": b"{}"})
+    for hub, revision in (("org/tiny", "v2"), ("org/tiny", "f" * 40), ("nobody/nothing", "main"), ("not/an/id", "main")):
+        with pytest.raises(RecipeError, match=rf"the model {hub} at revision {revision} "):
+            local_folder(HubSource(hub=hub, revision=revision))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(RecipeError, match=r"org/tiny at revision v2 .*Connect"):
+        local_folder(HubSource(hub="org/tiny", revision="v2"))
 
 
 def test_a_path_source_is_its_folder(tmp_path):

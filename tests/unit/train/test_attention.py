@@ -139,3 +139,18 @@ def test_pieces_of_similar_length_are_computed_together():
     groups, back = Segments(lengths).plan
     assert sorted(tuple(group.gather.shape) for group in groups) == [(25, 512), (75, 32)]
     assert sorted(back.tolist()) == list(range(sum(lengths)))
+
+
+@pytest.mark.parametrize("kind", ["linear_attention", "chunked_attention", "conv"])
+def test_a_model_whose_other_layers_would_mix_documents_is_refused(kind):
+    model = make_model("qwen2")
+    model.config.layer_types = ["full_attention", kind]
+    with pytest.raises(StageError, match=f"layers of {kind}: packed documents would see one another"):
+        use_segments(model)
+
+
+def test_a_model_with_a_state_is_refused(monkeypatch):
+    model = make_model("llama")
+    monkeypatch.setattr(type(model), "_is_stateful", True)
+    with pytest.raises(StageError, match="carries a state from token to token"):
+        use_segments(model)

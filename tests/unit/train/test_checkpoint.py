@@ -25,6 +25,12 @@ def test_only_the_last_two_are_kept(tmp_path):
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == ["step-000006", "step-000008"]
 
 
+def test_the_newest_is_found_beyond_a_million_steps(tmp_path):
+    for step in (999_998, 999_999, 1_000_000):
+        save(tmp_path, Checkpoint(step, {"weight/a": torch.zeros(1)}, []))
+    assert newest(tmp_path).checkpoint.step == 1_000_000
+
+
 @pytest.mark.parametrize("harm", ["no marker", "short state", "no state", "half marker", "changed state"])
 def test_a_torn_checkpoint_is_passed_over_and_named(tmp_path, harm):
     save(tmp_path, make(2))

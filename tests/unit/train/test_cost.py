@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -5,7 +7,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from medglot.core.config import Machine
 from medglot.train.attention import Segments, use_segments
 from medglot.train.cost import Shape, flops_per_token, layer_activations, lora_parameters, training_cost, training_memory
-from medglot.train.loss import loss_sum
+from medglot.train.loss import _LinearCrossEntropy, loss_sum
 from medglot.train.settings import Architecture, FinetuneSettings, LoraSettings, PretrainSettings
 
 SIZES = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 6, "num_key_value_heads": 2, "vocab_size": 101}
@@ -77,6 +79,18 @@ def test_the_activations_of_a_layer_are_what_a_real_step_keeps():
     shape = Shape.from_config(deep)
     assert shape is not None
     assert (made[1] - made[0]) / 3 / 128 == pytest.approx(layer_activations(shape, dtype="float32"), rel=0.01)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tokens", [512, 2048])  # one chunk and four
+def test_the_logits_of_a_step_are_what_its_head_holds(dtype, tokens):
+    shape = Shape(vocabulary=2048, hidden=8, layers=1, heads=1, kv_heads=1, head_size=8, intermediate=8)
+    hidden, head = (torch.zeros(size, 8, dtype=getattr(torch, dtype), requires_grad=True) for size in (tokens, shape.vocabulary))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        _LinearCrossEntropy.apply(hidden, head, torch.zeros(tokens, dtype=torch.int64), 1.0)
+    changes = [event.nbytes() for event in profile.profiler.kineto_results.events() if event.name() == "[memory]"]
+    memory = training_memory(shape, micro_batch_tokens=tokens, dtype=dtype, device="cpu")
+    assert max(itertools.accumulate(changes)) == pytest.approx(memory.logits, rel=0.05)
 
 
 def test_memory_is_that_of_adamw_in_mixed_precision():

@@ -61,7 +61,7 @@ def same(first, second):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_threads_and_rows_in_flight_do_not_change_one_bit(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr("medglot.train.compute._CPU_TOKENS", 32)
+    monkeypatch.setattr("medglot.train.compute.CPU_TOKENS", 32)
     batches = Counting(per_step=13)
     one, weights = run(tmp_path / "one", batches=batches, threads=1, settings=make_settings(dtype=dtype))
     three, others = run(tmp_path / "three", batches=batches, threads=3, settings=make_settings(dtype=dtype))
@@ -72,7 +72,7 @@ def test_threads_and_rows_in_flight_do_not_change_one_bit(tmp_path, monkeypatch,
 
 def test_the_loss_does_not_depend_on_how_a_batch_is_cut(tmp_path, monkeypatch):
     whole, _ = run(tmp_path / "whole")
-    monkeypatch.setattr("medglot.train.compute._CPU_TOKENS", 16)
+    monkeypatch.setattr("medglot.train.compute.CPU_TOKENS", 16)
     cut, _ = run(tmp_path / "cut")
     for first, second in zip(whole.log, cut.log, strict=True):
         assert first["loss"] == pytest.approx(second["loss"], abs=1e-5)

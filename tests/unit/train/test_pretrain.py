@@ -51,7 +51,7 @@ def test_the_heldout_loss_is_that_of_the_saved_model_on_each_document_alone(work
 
 def test_an_interrupted_pretraining_goes_on_to_the_same_bytes_on_any_number_of_threads(workshop, settings, contents, monkeypatch):
     node = workshop.tokens("general")
-    monkeypatch.setattr("medglot.train.compute._CPU_TOKENS", 64)
+    monkeypatch.setattr("medglot.train.compute.CPU_TOKENS", 64)
     whole, out = build(workshop, "whole", settings(), [node], threads=2)
     right = contents(out)
     original = loop._step

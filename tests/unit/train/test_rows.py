@@ -14,13 +14,21 @@ def make_texts(*lengths):
 
 
 def test_every_token_but_the_first_of_a_document_is_learned_once_and_none_is_lost():
-    rows = PackedTexts("n/en", make_texts(5, 13, 1, 30, 8), context_length=8)
+    rows = PackedTexts("n/en", make_texts(5, 13, 1, 30, 9), context_length=8)
     made = [rows.row(index) for index in range(len(rows))]
-    assert [len(row.ids) for row in made] == [8] * 7 + [1]
-    assert np.concatenate([row.ids for row in made]).tolist() == [*range(100, 105), *range(200, 213), 300, *range(400, 430), *range(500, 508)]
+    assert [len(row.ids) for row in made] == [8] * 7 + [2]
+    assert np.concatenate([row.ids for row in made]).tolist() == [*range(100, 105), *range(200, 213), 300, *range(400, 430), *range(500, 509)]
     learned = [target for row in made for target in row.targets if target != UNSUPERVISED]
-    assert learned == [*range(101, 105), *range(201, 213), *range(401, 430), *range(501, 508)]
+    assert learned == [*range(101, 105), *range(201, 213), *range(401, 430), *range(501, 509)]
     assert all(target in (UNSUPERVISED, token + 1) for row in made for token, target in zip(row.ids, row.targets, strict=True))
+
+
+@pytest.mark.parametrize("last", range(1, 18))
+def test_every_row_has_something_to_learn_wherever_the_last_document_ends(last):
+    rows = PackedTexts("n/en", make_texts(5, last + 1), context_length=8)
+    made = [rows.row(index) for index in range(len(rows))]
+    assert all(row.supervised for row in made)
+    assert sum(row.supervised for row in made) == 4 + last
 
 
 def test_a_document_that_does_not_fit_goes_on_as_a_piece_of_its_own():

@@ -6,6 +6,7 @@ A reader never repairs: what it cannot read it hands on as a BadRow.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,15 @@ class Benchmark(Protocol):
     splits: tuple[str, ...]
 
     def file(self, *, split: str, language: str) -> str:
-        """The file of a split and language, relative to the benchmark's folder; the same name is fetched from the Hub."""
+        """The file of a split and language, relative to the benchmark's folder: see `medglot.bench.locate`."""
         ...
 
-    def read(self, path: Path, *, name: str, split: str, language: str) -> Iterator[Question | BadRow]:
+    def read(self, path: Path | zipfile.Path, *, name: str, split: str, language: str) -> Iterator[Question | BadRow]:
         """The file's questions in order. Ids are ``name:split:language:row`` and depend on nothing else."""
         ...
 
 
-def read_json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]] | BadRow]:
+def read_json_rows(path: Path | zipfile.Path) -> Iterator[tuple[int, dict[str, Any]] | BadRow]:
     """The objects of a JSON-lines file with their row numbers, blank lines skipped; what is no JSON object as BadRow."""
     with path.open("rb") as handle:
         for number, line in enumerate(handle, 1):

@@ -1,11 +1,12 @@
 """MMedBench (Qiu et al. 2024, doi 10.1038/s41467-024-52417-z): medical exam questions in six languages, each with a rationale.
 
-Folders ``Train`` and ``Test`` hold one JSON-lines file a language. Japanese and French papers have items with several right answers; a Russian item
-begins with the passage that it asks about, and keeps it in the stem as published.
+Folders ``Train`` and ``Test`` hold one JSON-lines file a language; ``Henrychur/MMedBench`` on the Hub has them in one zip archive. Japanese and
+French papers have items with several right answers; a Russian item begins with the passage that it asks about, and keeps it in the stem as published.
 """
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Mmedbench:
         """Such as ``Test/French.jsonl``."""
         return f"{split.capitalize()}/{languages.load(language).name}.jsonl"
 
-    def read(self, path: Path, *, name: str, split: str, language: str) -> Iterator[Question | BadRow]:
+    def read(self, path: Path | zipfile.Path, *, name: str, split: str, language: str) -> Iterator[Question | BadRow]:
         """See `Benchmark.read`."""
         for item in read_json_rows(path):
             if isinstance(item, BadRow):

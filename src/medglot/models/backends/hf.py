@@ -1,8 +1,8 @@
 """Any causal language model of `transformers`, in this process.
 
 The head that turns the last hidden state into logits always works in float32, whatever the precision of the model: in bfloat16 two options would
-often tie. Requests run in batches of similar length, padded on the left, within the machine's token budget; a reply depends neither on its neighbours
-in the batch nor on the order.
+often tie. Requests run in batches of similar length, padded on the left, within the machine's token budget; a reply depends on its neighbours in the
+batch and on the threads in the last bits of its log-probabilities at most.
 """
 
 from __future__ import annotations
