@@ -25,7 +25,7 @@ def report_text(recipe: Recipe, *, runs: Path) -> str:
     artifacts = [artifact for name in recipe.nodes if (artifact := read_artifact(runs / recipe.name / name)) is not None]
     if not artifacts:
         raise StageError(f"{runs / recipe.name} holds no finished node; run: medglot run {recipe.path}")
-    parts = [f"# {recipe.title}", recipe.notes.strip(), _unfinished(recipe, artifacts)]
+    parts = [f"# {recipe.title}", recipe.notes.strip(), _unfinished(recipe, artifacts), _mixed(artifacts)]
     parts += [_documents(artifacts), _audit(artifacts), _tokens(artifacts), _training(artifacts), _losses(artifacts)]
     scores = [artifact for artifact in artifacts if artifact.manifest.makes == "scores"]
     for way, title in (("letters", "option letters by log-probability"), ("generate", "rationale and answer, generated")):
@@ -37,6 +37,14 @@ def report_text(recipe: Recipe, *, runs: Path) -> str:
 def _unfinished(recipe: Recipe, artifacts: Sequence[Artifact]) -> str:
     missing = [name for name in recipe.nodes if name not in {artifact.name for artifact in artifacts}]
     return f"Not finished yet: {', '.join(missing)}." if missing else ""
+
+
+def _mixed(artifacts: Sequence[Artifact]) -> str:
+    """Nodes whose inputs were replaced since: their numbers belong to another state than those beside them."""
+    now = {artifact.name: artifact.manifest.fingerprint for artifact in artifacts}
+    pairs = [(artifact.name, pair) for artifact in artifacts for inputs in artifact.manifest.inputs.values() for pair in inputs]
+    old = list(dict.fromkeys(name for name, (source, mark) in pairs if now.get(source) != mark))
+    return f"**Not of one state:** the inputs of {', '.join(old)} have been replaced since; run the recipe again before comparing." if old else ""
 
 
 def _of(artifacts: Iterable[Artifact], *stages: str) -> list[Artifact]:

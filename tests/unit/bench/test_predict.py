@@ -129,3 +129,16 @@ def test_an_unknown_backend_is_found_when_planning():
         PredictSettings(backend="gpt").check()
     with pytest.raises(RecipeError, match="twice"):
         PredictSettings(ask=("letters", "letters")).check()
+
+
+def test_a_backend_of_another_package_stands_for_what_its_file_holds(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "mylab.py").write_text("raise RuntimeError('planning must not run this')\n")
+    settings = PredictSettings(backend="mylab:Own")
+    settings.check()
+    before = settings.depends()
+    assert PredictSettings().depends().items() < before.items()
+    (tmp_path / "mylab.py").write_text("Own = None\n")
+    assert settings.depends() != before
+    with pytest.raises(RecipeError, match="there is no module 'otherlab' for 'otherlab:Own'"):
+        PredictSettings(backend="otherlab:Own").check()

@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,12 @@ def die_on_five(payload: int, out: Path, name: str) -> ShardRow:
     if payload == 5:
         os._exit(9)
     return write_square(payload, out, name)
+
+
+def wait_forever(payload: int, out: Path, name: str) -> ShardRow:
+    os.write(1, b"begun\n")
+    threading.Event().wait()
+    return ShardRow()
 
 
 def shards(count: int) -> list[Shard]:
@@ -78,3 +87,17 @@ def test_a_worker_that_dies_is_reported_and_its_shard_done_by_the_next_run(tmp_p
     fresh.mkdir()
     Local(Machine(workers=1)).map_shards(write_square, shards(6), out=fresh, title="squares")
     assert {name: data for name, data in contents(tmp_path).items() if not name.startswith("fresh/")} == contents(fresh)
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    code = (
+        f"from tests.unit.launch.test_local import *; from pathlib import Path\n"
+        f"Local(Machine(workers=2)).map_shards(wait_forever, shards(2), out=Path({str(tmp_path)!r}), title='waits')"
+    )
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
+    process.kill()
+    rest, _ = process.communicate(timeout=20)  # the pipe ends when the last process that holds it does
+    assert rest == b""

@@ -6,10 +6,10 @@ from medglot.pipeline.recipe import load_recipe
 from medglot.pipeline.report import report_text
 
 
-def finish(folder, stage, makes, summary, balance=None, measured=None):
+def finish(folder, stage, makes, summary, balance=None, measured=None, inputs=None):
     folder.mkdir(parents=True)
     provenance = {"seconds": 60.0, "measured": measured or {}}
-    write_manifest(folder, Manifest(stage, makes, 1, "f", {}, {}, {}, summary, balance, provenance))
+    write_manifest(folder, Manifest(stage, makes, 1, "f", {}, inputs or {}, {}, summary, balance, provenance))
 
 
 @pytest.fixture
@@ -58,3 +58,11 @@ def test_accuracy_and_paired_difference_are_shown_in_points_with_intervals(recip
     text = report_text(recipe, runs=tmp_path)
     assert "25.0 [11.0, 47.0]" in text
     assert "+5.0 [-2.0, +12.0]" in text
+
+
+def test_a_node_whose_input_was_replaced_since_is_named(recipe, tmp_path):
+    finish(tmp_path / "small/first", "dedup", "documents", {})
+    finish(tmp_path / "small/second", "dedup", "documents", {}, inputs={"documents": [["first", "f"]]})
+    assert "Not of one state" not in report_text(recipe, runs=tmp_path)
+    finish(tmp_path / "small/third", "dedup", "documents", {}, inputs={"documents": [["second", "another"]]})
+    assert "**Not of one state:** the inputs of third have been replaced since" in report_text(recipe, runs=tmp_path)
