@@ -27,12 +27,15 @@ def main(words: list[str] | None = None) -> int:
     except MedglotError as error:
         print(f"medglot: {error}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("\nmedglot: stopped; the same command goes on from here", file=sys.stderr)
-        return _INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        print(f"medglot: {error.filename or 'input or output'}: {error.strerror or error}; check path, permissions and free space", file=sys.stderr)
+        return MedglotError.exit_code
+    except KeyboardInterrupt:
+        print("\nmedglot: stopped; the same command goes on from here", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,7 +45,16 @@ def build(settings: PredictSettings, context: StageContext) -> StageResult:
         rows = _map_here(function, _shards(ask, questions), out=context.out, title=f"predict {ask}")
         balance.add(add_balances(rows))
         summary[ask] = _add_numbers(rows)
-    return StageResult(summary, balance)
+    return StageResult(summary, balance, notes=_notes(summary))
+
+
+def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    long = {ask: numbers["finish"].get("context", 0) for ask, numbers in summary.items()}
+    return tuple(
+        f"{ask}: {count:,} of {summary[ask]['questions']:,} questions are longer than the model's context and got no answer; they count as wrong"
+        for ask, count in long.items()
+        if count
+    )
 
 
 def read_questions(context: StageContext) -> list[Question]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib.resources
 import os
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -51,6 +52,10 @@ class PathSource(Strict):
     """Something in a local folder."""
 
     path: ContentPath
+
+
+_CHOICES = (HubSource.__name__, PathSource.__name__)
+"""Names that pydantic puts into an error's key where it tried one source after the other."""
 
 
 class Settings(Strict):
@@ -105,6 +110,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise RecipeError(f"{path}: is a folder; name the TOML file in it") from error
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
@@ -116,15 +123,44 @@ def parse(model: type[Model], data: Mapping[str, Any], *, where: str, root: Path
     try:
         return model.model_validate(data, context={"root": root})
     except ValidationError as error:
-        lines = [f"{where}: {_complaint(item, model)}" for item in error.errors()]
+        lines = [f"{where}: {line}" for item in _telling(error.errors()) for line in _complaint(item, model).splitlines()]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from error
 
 
+def _telling(items: Sequence[Any]) -> list[Any]:
+    """The errors that a person can act on: of a choice between sources those of the one that was meant, and no count of a list with faulty entries."""
+    faults = Counter(_choice(item["loc"]) for item in items)
+    meant: dict[tuple[Any, ...], str] = {}
+    for place, kind in faults:
+        if kind and (place not in meant or faults[place, kind] < faults[place, meant[place]]):
+            meant[place] = kind
+    told = []
+    for item in items:
+        loc = item["loc"]
+        place, kind = _choice(loc)
+        uncounted = item["type"] == "too_short" and any(len(other["loc"]) > len(loc) and other["loc"][: len(loc)] == loc for other in items)
+        if not uncounted and (not kind or meant[place] == kind):
+            told.append(item)
+    return told
+
+
+def _choice(loc: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+    """Where an error's key passes through a choice between sources, and the source; an empty name where it passes through none."""
+    position = next((position for position, part in enumerate(loc) if part in _CHOICES), None)
+    return ((), "") if position is None else (loc[:position], loc[position])
+
+
 def _complaint(item: Any, model: type[BaseModel]) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+    key = ".".join(str(part) for part in item["loc"] if part not in _CHOICES)
     if item["type"] == "extra_forbidden":
         known = ", ".join(sorted(model.model_fields)) if len(item["loc"]) == 1 else ""
         return f"{key}: unknown key; remove it or correct its spelling" + (f" (known here: {known})" if known else "")
     if item["type"] == "missing":
         return f"{key}: this key is required; add it"
+    if item["type"] == "value_error":
+        return "\n".join(f"{key}: {line}".removeprefix(": ") for line in str(item["ctx"]["error"]).splitlines())
+    if item["type"] in ("model_type", "dict_type"):
+        return f"{key}: must be a table, such as {{ key = value }} (found {item['input']!r})"
+    if item["type"] in ("tuple_type", "list_type"):
+        return f"{key}: must be a list, such as [...] (found {item['input']!r})"
     return f"{key}: {item['msg']} (found {item['input']!r})"

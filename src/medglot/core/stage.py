@@ -22,12 +22,14 @@ class StageResult:
     """What a stage returns for its manifest.
 
     `summary` is plain JSON, deterministic: equal fingerprints give equal summaries. `measured` holds what may differ from run to run (tokens per
-    second, peak memory) and goes to the manifest's provenance.
+    second, peak memory) and goes to the manifest's provenance. `notes` are lines that whoever watches should read at once; they are kept nowhere, so
+    what they tell must stand in the summary too.
     """
 
     summary: Mapping[str, Any]
     balance: Balance | None = None
     measured: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

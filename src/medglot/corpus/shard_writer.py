@@ -7,29 +7,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from medglot.core.files import atomic_path
 from medglot.core.rows import DOCUMENT_SCHEMA
 
 _GROUP_ROWS = 10_000
+_GROUP_BYTES = 1 << 28
+"""Bytes of text behind which a row group ends early: ten thousand books would fit neither into memory nor into one Arrow array."""
 
 
 class ShardWriter:
-    """Takes tables of one schema and writes them in row groups of 10,000."""
+    """Takes tables of one schema and writes them in row groups of 10,000 rows, or fewer where their texts are long."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", store_schema=False)
         self._schema = schema
         self._open: list[pa.Table] = []
         self.rows = 0
+        self._open_rows = self._open_bytes = 0
 
     def add(self, table: pa.Table) -> None:
         """Adds rows behind those added before."""
         self._open.append(table.select(self._schema.names).cast(self._schema))
         self.rows += len(table)
-        if sum(map(len, self._open)) >= _GROUP_ROWS:
+        self._open_rows += len(table)
+        self._open_bytes += pc.sum(pc.binary_length(table["text"])).as_py() or 0
+        if self._open_rows >= _GROUP_ROWS or self._open_bytes >= _GROUP_BYTES:
             self._flush(whole_groups=True)
 
     def close(self) -> None:
@@ -39,10 +46,18 @@ class ShardWriter:
 
     def _flush(self, *, whole_groups: bool) -> None:
         table = pa.concat_tables(self._open) if self._open else self._schema.empty_table()
-        end = len(table) // _GROUP_ROWS * _GROUP_ROWS if whole_groups else len(table)
-        for start in range(0, end, _GROUP_ROWS):
-            self._writer.write_table(table.slice(start, min(_GROUP_ROWS, end - start)).combine_chunks(), row_group_size=_GROUP_ROWS)
-        self._open = [table.slice(end)]
+        sizes = np.cumsum(pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy().astype(np.int64))
+        start, written = 0, 0
+        while start < len(table):
+            filled = int(np.searchsorted(sizes, written + _GROUP_BYTES)) + 1  # behind the row that fills the group; past the end when none does
+            end = min(start + _GROUP_ROWS, filled)
+            if end > len(table) and whole_groups:
+                break
+            end = min(end, len(table))
+            self._writer.write_table(table.slice(start, end - start).combine_chunks(), row_group_size=_GROUP_ROWS)
+            start, written = end, int(sizes[end - 1])
+        self._open = [table.slice(start)]
+        self._open_rows, self._open_bytes = len(table) - start, (int(sizes[-1]) if len(sizes) else 0) - written
 
 
 @contextmanager

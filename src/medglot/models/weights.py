@@ -32,14 +32,17 @@ def local_folder(source: HubSource | PathSource) -> Path:
 
 
 def load_causal_lm(folder: Path, *, dtype: Dtype = "float32", device: str = "cpu") -> PreTrainedModel:
-    """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder."""
+    """The causal language model of a folder, in evaluation mode. Raises StageError that names the folder, also when weights are missing in it."""
     _no_bars()
+    model: PreTrainedModel
     try:
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True
+        model, loaded = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), local_files_only=True, trust_remote_code=False, use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise StageError(f"{folder}: cannot load a causal language model: {error}") from error
+    except Exception as error:  # a damaged file makes safetensors, torch or transformers raise errors of any kind
+        raise StageError(f"{folder}: cannot load a causal language model: {error}; restore the folder or make it again") from error
+    if missing := sorted(loaded["missing_keys"]):  # transformers would leave them random
+        raise StageError(f"{folder}: {len(missing)} weights are missing, such as {missing[0]}; config.json and the weights do not belong together")
     return model.to(device).eval()
 
 
@@ -47,8 +50,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder. Raises StageError that names the folder."""
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise StageError(f"{folder}: cannot load a tokenizer: {error}") from error
+    except Exception as error:  # tokenizers raises plain Exception for a damaged file
+        raise StageError(f"{folder}: cannot load a tokenizer: {error}; restore the folder or make it again") from error
     return tokenizer
 
 

@@ -185,6 +185,6 @@ def _table(target: Any, part: str, override: str) -> dict[str, Any]:
 
 
 def _position(target: list[Any], part: str, override: str) -> int:
-    if not part.isdigit() or int(part) >= len(target):
+    if not part.isdecimal() or int(part) >= len(target):
         raise RecipeError(f"--set {override}: '{part}' must be a position from 0 to {len(target) - 1}")
     return int(part)

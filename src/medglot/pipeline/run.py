@@ -16,8 +16,10 @@ import shutil
 import subprocess
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ from medglot.core.errors import MedglotError, RecipeError, StageError, StaleErro
 from medglot.core.files import json_digest, read_json, write_json
 from medglot.core.find import find, load
 from medglot.core.progress import duration
+from medglot.core.shards import QUARANTINE_FOLDER
 from medglot.core.stage import StageContext, StageResult
+from medglot.launch.base import Launcher
 from medglot.pipeline.identity import DigestStore
 from medglot.pipeline.plan import Found, Plan, Step, plan
 from medglot.pipeline.recipe import Recipe
@@ -70,7 +74,7 @@ def run(recipe: Recipe, *, machine: Machine, runs: Path, rebuild: frozenset[str]
         stale = planned.with_action("stale")
         if stale:
             raise StaleError(_stale_message(stale))
-        launcher = find("medglot.launch", machine.launcher)(machine)
+        launcher = _launcher(machine)
         for position, step in enumerate(planned.steps, 1):
             title = f"[{position}/{len(planned.steps)}] {step.node.name}"
             if step.action == "reuse":
@@ -81,13 +85,23 @@ def run(recipe: Recipe, *, machine: Machine, runs: Path, rebuild: frozenset[str]
             inputs = {role: tuple(_input(root, name) for name in names) for role, names in step.node.inputs.items()}
             folder = root / step.node.name
             context = StageContext(folder, inputs, machine, launcher.map_shards)
-            seconds = build_node(step, context, command=command)
-            say(f"{title}: done in {duration(seconds)}")
+            built = build_node(step, context, command=command)
+            say(f"{title}: done in {duration(built.seconds)}")
+            for remark in _remarks(built.result, folder):
+                say(f"  {remark}")
     return planned
 
 
-def build_node(step: Step, context: StageContext, *, command: str) -> float:
-    """Builds one node in `context.out` and writes its manifest; returns the seconds it took.
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a stage returned, and the seconds it took."""
+
+    result: StageResult
+    seconds: float
+
+
+def build_node(step: Step, context: StageContext, *, command: str) -> Built:
+    """Builds one node in `context.out` and writes its manifest.
 
     Raises StageError for any fault of the stage, with the traceback of an unexpected one kept in the node's folder.
     """
@@ -126,7 +140,33 @@ def build_node(step: Step, context: StageContext, *, command: str) -> float:
     write_manifest(folder, manifest)
     _clear_scratch(folder)
     _release_memory()
-    return seconds
+    return Built(result, seconds)
+
+
+def _remarks(result: StageResult, folder: Path) -> list[str]:
+    """What whoever watches a run should not have to look for: rows that were set aside, a node that kept nothing, the stage's own notes."""
+    lines = []
+    balance = result.balance
+    if balance is not None:
+        bad, dropped = balance.quarantined.total(), balance.dropped.total()
+        if bad:
+            lines.append(f"quarantined {bad:,} of {balance.read:,} rows ({_reasons(balance.quarantined)}): see {folder / QUARANTINE_FOLDER}")
+        if balance.read and not balance.kept:
+            lines.append("nothing was kept" + (f": dropped {dropped:,} rows ({_reasons(balance.dropped)})" if dropped else ""))
+    return [*lines, *result.notes]
+
+
+def _reasons(counts: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
+
+
+def _launcher(machine: Machine) -> Launcher:
+    try:
+        kind = find("medglot.launch", machine.launcher)
+    except RecipeError as error:
+        raise RecipeError(f"launcher: {error}; correct it in the machine file") from error
+    launcher: Launcher = kind(machine)
+    return launcher
 
 
 def _input(root: Path, name: str) -> Artifact:

@@ -37,6 +37,8 @@ def serve(model: str, *, host: str = "127.0.0.1", port: int = 8000, token_file: 
         raise RecipeError(f"--host {host} can be reached from other machines: name a file that holds a secret with --token-file, or leave out --host")
     if max_tokens < 1:
         raise RecipeError(f"--max-tokens {max_tokens}: must be at least 1")
+    if waiting < 0:
+        raise RecipeError(f"--waiting {waiting}: must be at least 0")
     token = Token.read(token_file) if token_file else None
     served = find_model(Path(model))
     with _listen(host, port) as listener, _logging_to_stderr():

@@ -29,11 +29,6 @@ _SHARD_BYTES = 32_000_000
 def build(settings: TokensSettings, context: StageContext) -> StageResult:
     """Makes or takes the tokenizer, then encodes all documents, shard by shard."""
     files = [file for artifact in context.all("documents") for file in artifact.files("documents-*.parquet")]
-    tokenizer = _tokenizer(settings, context)
-    if tokenizer.eos_token_id is None:
-        raise StageError("the tokenizer has no EOS token, so documents could not be told apart; use another tokenizer")
-    vocabulary = tokenizer.get_vocab()
-    width = 2 if id_count(vocabulary) <= 2**16 else 4
     bounds = cuts(
         files,
         seed=settings.seed,
@@ -41,13 +36,20 @@ def build(settings: TokensSettings, context: StageContext) -> StageResult:
         heldout_minimum=settings.heldout_minimum,
         limit_bytes=settings.limit_bytes,
     )
+    if not bounds:
+        raise StageError(_no_text("documents", context))
+    tokenizer = _tokenizer(settings, context)
+    if tokenizer.eos_token_id is None:
+        raise StageError("the tokenizer has no EOS token, so documents could not be told apart; use another tokenizer")
+    vocabulary = tokenizer.get_vocab()
+    width = 2 if id_count(vocabulary) <= 2**16 else 4
     common = {"seed": settings.seed, "cuts": bounds, "eos": int(tokenizer.eos_token_id), "width": width}
     pieces = [(file, groups) for file in files for groups in row_groups(file, size=_SHARD_BYTES)]
     shards = [Shard(f"{number:05d}", common | {"file": file, "groups": groups}) for number, (file, groups) in enumerate(pieces)]
     rows = context.map_shards(encode_shard, shards, out=context.out, title="tokens")
     counts = _add([row.numbers for row in rows])
     if not any(counts["train"].values()):
-        raise StageError("no document is left to train on: the inputs are empty")
+        raise StageError(_no_text("documents", context))
     return StageResult(
         summary={
             "vocabulary": len(vocabulary),
@@ -57,7 +59,20 @@ def build(settings: TokensSettings, context: StageContext) -> StageResult:
             "bytes_per_token": {language: round(cell["bytes"] / cell["tokens"], 3) for language, cell in counts["train"].items() if cell["tokens"]},
         },
         balance=add_balances(rows),
+        notes=_notes(len(vocabulary), settings),
     )
+
+
+def _notes(entries: int, settings: TokensSettings) -> tuple[str, ...]:
+    wanted = settings.vocabulary_size or 0
+    if entries >= wanted:
+        return ()
+    return (f"the vocabulary has {entries:,} entries, not {wanted:,}: no more pairs occur twice in the text; add text or lower vocabulary_size",)
+
+
+def _no_text(role: str, context: StageContext) -> str:
+    names = ", ".join(artifact.name for artifact in context.all(role))
+    return f"there is no text to train on: {names} (input {role}) kept none; `medglot report` shows what was dropped and why"
 
 
 def _add(numbers: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, int]]]:
@@ -93,12 +108,14 @@ def _origin(settings: TokensSettings, context: StageContext) -> PreTrainedTokeni
         return load_tokenizer(model_folder(model.path))
     if settings.base is not None:
         return load_tokenizer(local_folder(settings.base))
-    artifacts = context.all("vocabulary") or context.all("documents")
-    files = [file for artifact in artifacts for file in artifact.files("documents-*.parquet")]
+    role = "vocabulary" if context.all("vocabulary") else "documents"
+    files = [file for artifact in context.all(role) for file in artifact.files("documents-*.parquet")]
     with Progress("vocabulary", unit="texts") as progress:
-        return train_bpe(
-            _counted(sample_texts(files, seed=settings.seed, limit_bytes=settings.vocabulary_bytes), progress), size=settings.vocabulary_size or 0
-        )
+        texts = _counted(sample_texts(files, seed=settings.seed, limit_bytes=settings.vocabulary_bytes), progress)
+        tokenizer = train_bpe(texts, size=settings.vocabulary_size or 0)
+    if not progress.count:
+        raise StageError(_no_text(role, context))
+    return tokenizer
 
 
 def _counted(texts: Iterator[str], progress: Progress) -> Iterator[str]:

@@ -23,6 +23,8 @@ from medglot.core.files import list_files
 FIELDS = ("id", "text", "language", "source", "license")
 BATCH_ROWS = 2_000
 """Rows that a source hands over at once."""
+BATCH_BYTES = 1 << 26
+"""Bytes of lines after which a source hands over fewer."""
 
 
 class Columns(Strict):

@@ -17,7 +17,7 @@ from typing import IO, Any, ClassVar
 import pyarrow as pa
 
 from medglot.core.errors import RowError
-from medglot.corpus.sources.base import BATCH_ROWS, FIELDS, BadRow, Batch, Piece, Source
+from medglot.corpus.sources.base import BATCH_BYTES, BATCH_ROWS, FIELDS, BadRow, Batch, Piece, Source
 
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"
@@ -43,15 +43,17 @@ class Jsonl(Source):
         """The rows of a piece in batches."""
         rows: list[dict[str, Any]] = []
         bad: list[BadRow] = []
+        held = 0
         try:
             for number, line in self._lines(piece):
+                held += len(line)
                 try:
                     rows.append({"row": number} | self._fields(line))
                 except RowError as error:
                     bad.append(BadRow(number, error.kind, str(error), line[:200].decode("utf-8", "replace")))
-                if len(rows) + len(bad) >= BATCH_ROWS:
+                if len(rows) + len(bad) >= BATCH_ROWS or held >= BATCH_BYTES:
                     yield self._batch(rows, bad)
-                    rows, bad = [], []
+                    rows, bad, held = [], [], 0
         except RowError:
             yield self._batch(rows, bad)  # the lines before the place where a file breaks off are whole
             raise

@@ -45,7 +45,7 @@ class Parquet(Source):
         try:
             if path.stat().st_size == 0:
                 raise RowError("empty-file", "the file is empty; remove it or restore it from its origin")
-            return pq.ParquetFile(path)
+            return pq.ParquetFile(path, page_checksum_verification=True)
         except (OSError, pa.ArrowException) as error:
             raise RowError("unreadable-file", f"not a readable Parquet file ({_first_line(error)}); restore it from its origin") from error
 
