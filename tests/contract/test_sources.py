@@ -94,3 +94,16 @@ def test_only_fitting_files_of_a_folder_are_read_and_a_pattern_narrows_them(kind
     assert "notes.md" not in everything
     first = find(FOLDER, kind)(kind=kind, path=tmp_path, include=(everything[0],))
     assert first.files() == everything[:1]
+
+
+def test_a_damaged_parquet_page_is_set_aside_by_its_checksum(tmp_path):
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        pa.table({"text": ["aaaaaaaaaa", "mmmmmmmmmm", "zzzzzzzzzz"]}), path, compression="none", use_dictionary=False, write_page_checksum=True
+    )
+    content = path.read_bytes()
+    place = content.index(b"mmmmmmmmmm")
+    path.write_bytes(content[:place] + b"mmmmnmmmmm" + content[place + 10 :])
+    made = source("parquet", path)
+    (batch,) = [batch for piece in made.pieces("a.parquet", limit=10) for batch in made.read(piece)]
+    assert (len(batch.table), [bad.kind for bad in batch.bad]) == (0, ["unreadable-rows"])

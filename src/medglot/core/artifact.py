@@ -66,7 +66,7 @@ def read_artifact(path: Path) -> Artifact | None:
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
-        raise StageError(f"{file}: not a manifest ({error}); rebuild with --rebuild {path.name}") from error
+        raise StageError(f"{file}: not a manifest ({error}); delete this file and run again") from error
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

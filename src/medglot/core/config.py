@@ -57,6 +57,10 @@ class PathSource(Strict):
 _CHOICES = (HubSource.__name__, PathSource.__name__)
 """Names that pydantic puts into an error's key where it tried one source after the other."""
 
+_TABLE, _LIST = "must be a table, such as { key = value }", "must be a list, such as [...]"
+_WANTED = {"model_type": _TABLE, "dict_type": _TABLE, "tuple_type": _LIST, "list_type": _LIST, "path_type": "must be a path in quotes"}
+"""What TOML calls the thing that is missing, by pydantic's type of error."""
+
 
 class Settings(Strict):
     """Base of every stage's settings. `seed` is the recipe's unless the node says otherwise."""
@@ -75,7 +79,7 @@ class Machine(Strict):
     """Where a recipe runs. Nothing here changes what is made.
 
     `workers` counts processes of the data stages; `threads` those of one training or inference process (0 = the cores this process may use). On a CPU
-    training gives equal bytes with any of them; the last bits of a model's log-probabilities also depend on `threads`, `batch_tokens` and the device.
+    training gives equal bytes with any of them; the last bits of a model's log-probabilities may depend on `threads` and the device.
     """
 
     name: str = "laptop"
@@ -128,7 +132,7 @@ def parse(model: type[Model], data: Mapping[str, Any], *, where: str, root: Path
 
 
 def _telling(items: Sequence[Any]) -> list[Any]:
-    """The errors that a person can act on: of a choice between sources those of the one that was meant, and no count of a list with faulty entries."""
+    """The errors that a person can act on: of a choice between sources those of the one meant, and no count of a list with faulty entries."""
     faults = Counter(_choice(item["loc"]) for item in items)
     meant: dict[tuple[Any, ...], str] = {}
     for place, kind in faults:
@@ -159,8 +163,4 @@ def _complaint(item: Any, model: type[BaseModel]) -> str:
         return f"{key}: this key is required; add it"
     if item["type"] == "value_error":
         return "\n".join(f"{key}: {line}".removeprefix(": ") for line in str(item["ctx"]["error"]).splitlines())
-    if item["type"] in ("model_type", "dict_type"):
-        return f"{key}: must be a table, such as {{ key = value }} (found {item['input']!r})"
-    if item["type"] in ("tuple_type", "list_type"):
-        return f"{key}: must be a list, such as [...] (found {item['input']!r})"
-    return f"{key}: {item['msg']} (found {item['input']!r})"
+    return f"{key}: {_WANTED.get(item['type'], item['msg'])} (found {item['input']!r})"

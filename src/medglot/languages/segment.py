@@ -41,7 +41,7 @@ def _segmenter(name: str) -> Callable[[str], list[str]]:
         return lambda text: [word for word in jieba.cut(text) if word.strip()]
     if name == "fugashi":
         import fugashi
-        import unidic_lite
+        import unidic_lite  # type: ignore[import-untyped]
 
         # The dictionary is named: left to itself, fugashi takes the larger unidic where that is installed, and the signature would not tell.
         folder = unidic_lite.DICDIR

@@ -2,13 +2,15 @@ import math
 
 import pytest
 
+from medglot.bench import predict
 from medglot.bench.predict import choose_letters
 from medglot.bench.settings import PredictSettings
-from medglot.core.config import HubSource
+from medglot.core.config import HubSource, Machine
 from medglot.core.errors import RecipeError, StageError
+from medglot.core.stage import StageContext
 from medglot.models.backends.echo import Echo
 from medglot.models.base import LetterReply
-from tests.unit.bench.paper import make_question, right_replies, rows
+from tests.unit.bench.paper import make_question, map_shards, right_replies, rows
 
 
 class Scripted:
@@ -142,3 +144,20 @@ def test_a_backend_of_another_package_stands_for_what_its_file_holds(tmp_path, m
     assert settings.depends() != before
     with pytest.raises(RecipeError, match="there is no module 'otherlab' for 'otherlab:Own'"):
         PredictSettings(backend="otherlab:Own").check()
+
+
+class Narrow:
+    """A backend whose context holds no question."""
+
+    def __init__(self, source, *, machine, dtype, options): ...
+
+    def letters(self, requests):
+        return [LetterReply((), "", 900, "context") for _ in requests]
+
+
+def test_questions_longer_than_the_context_are_noted_at_once(bench):
+    asked = bench.given([make_question(1), make_question(2)])
+    (bench.root / "made").mkdir()
+    settings = PredictSettings(backend=f"{__name__}:Narrow", ask=("letters",))
+    result = predict.build(settings, StageContext(bench.root / "made", {"questions": (asked,)}, Machine(threads=1), map_shards))
+    assert result.notes == ("letters: 2 of 2 questions are longer than the model's context and got no answer; they count as wrong",)

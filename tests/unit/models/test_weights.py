@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -77,3 +79,21 @@ def test_an_unknown_revision_and_an_unreachable_hub_are_faults_of_the_recipe(hub
 
 def test_a_path_source_is_its_folder(tmp_path):
     assert local_folder(PathSource(path=tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "load"), [("model.safetensors", load_causal_lm), ("config.json", load_causal_lm), ("tokenizer.json", load_tokenizer)]
+)
+def test_a_torn_file_names_the_folder_and_the_remedy(tmp_path, name, load):
+    save_causal_lm(*make_model(), tmp_path)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:100])
+    with pytest.raises(StageError, match=f"{tmp_path}: cannot load .*restore the folder"):
+        load(tmp_path)
+
+
+def test_missing_weights_are_never_made_up(tmp_path):
+    save_causal_lm(*make_model(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 2, "layer_types": None}))
+    with pytest.raises(StageError, match=r"\d weights are missing, such as model\.layers\.1\."):
+        load_causal_lm(tmp_path)

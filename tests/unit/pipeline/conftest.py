@@ -30,10 +30,13 @@ def lines(settings: LinesSettings, context: StageContext) -> StageResult:
         for line in settings.source.read_text().splitlines():
             if line in settings.skip:
                 balance.drop("skipped")
+            elif not line:
+                balance.quarantine("empty-line")
             else:
                 balance.keep()
                 handle.write(f"{settings.prefix}{line}\n")
-    return StageResult({"lines": balance.kept}, balance)
+    notes = ("the prefix is long",) if len(settings.prefix) > 9 else ()
+    return StageResult({"lines": balance.kept}, balance, notes=notes)
 
 
 def repeat(settings: RepeatSettings, context: StageContext) -> StageResult:

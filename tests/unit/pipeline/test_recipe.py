@@ -69,6 +69,12 @@ def test_an_override_that_fits_nothing_is_refused(recipe_file, override):
         load_recipe(recipe_file, [override])
 
 
+def test_a_superscript_is_no_position(tmp_path):
+    (tmp_path / "r.toml").write_text('[lines.a]\nsource = "x"\nskip = ["one"]\n')
+    with pytest.raises(RecipeError, match="'²' must be a position from 0 to 0"):
+        load_recipe(tmp_path / "r.toml", ["lines.a.skip.²=two"])
+
+
 def test_a_role_is_read_from_its_short_form():
     assert Role.parse("documents+") == Role("documents", 1, None)
     assert Role.parse("model?") == Role("model", 0, 1)

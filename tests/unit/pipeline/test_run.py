@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from medglot.cli import main
 from medglot.core.artifact import read_artifact, verify
 from medglot.core.config import Machine
 from medglot.core.errors import RecipeError, StageError, StaleError
@@ -137,3 +138,37 @@ def test_a_second_run_in_the_same_folder_is_kept_out(recipe_file):
         holder.wait()
     time.sleep(0.05)
     build(recipe_file)
+
+
+def test_a_run_says_what_was_set_aside_and_what_a_stage_notes(recipe_file):
+    (recipe_file.parent / "input.txt").write_text("one\n\n\n")
+    said = build(recipe_file, 'lines.first.skip=["one"]', "lines.first.prefix=0123456789x")
+    folder = recipe_file.parent / "runs/small/first/quarantine"
+    assert said[2:5] == [
+        f"  quarantined 2 of 3 rows (empty-line 2): see {folder}",
+        "  nothing was kept: dropped 1 rows (skipped 1)",
+        "  the prefix is long",
+    ]
+    assert said[5].startswith("[2/3]")
+
+
+def test_an_unknown_launcher_names_the_key(recipe_file):
+    with pytest.raises(RecipeError, match=r"launcher: 'slurm' is not in medglot\.launch: choose one of local"):
+        run(load_recipe(recipe_file), machine=Machine(launcher="slurm"), runs=recipe_file.parent / "runs")
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "status", "report", "check"])
+def test_a_runs_folder_that_is_a_file_is_told_without_a_traceback(recipe_file, capsys, verb):
+    (recipe_file.parent / "file").write_text("")
+    assert main([verb, str(recipe_file), "--runs", str(recipe_file.parent / "file")]) == 4
+    assert "Not a directory; check path, permissions and free space" in capsys.readouterr().err
+
+
+def test_a_damaged_manifest_is_mended_as_its_message_says(recipe_file):
+    build(recipe_file)
+    file = recipe_file.parent / "runs/small/second/manifest.json"
+    file.write_text("{torn")
+    with pytest.raises(StageError, match=r"second/manifest\.json: not a manifest .*delete this file and run again"):
+        build(recipe_file)
+    file.unlink()
+    assert [line.partition(": ")[2] for line in build(recipe_file) if "done" not in line] == ["reused", "repeat", "reused"]

@@ -85,3 +85,8 @@ def test_a_token_that_is_weak_or_unusable_is_refused(tmp_path, content):
         Token.read(file)
     with pytest.raises(RecipeError, match="cannot be read"):
         Token.read(tmp_path / "absent")
+
+
+def test_a_waiting_line_of_less_than_none_is_refused(tmp_path):
+    with pytest.raises(RecipeError, match="--waiting -1"):
+        serve(str(model_folder(tmp_path / "m")), port=0, waiting=-1)

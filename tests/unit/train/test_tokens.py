@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from medglot.core.errors import RecipeError
+from medglot.core.errors import RecipeError, StageError
 from medglot.core.records import Document
 from medglot.core.rows import write_documents
 from medglot.core.shards import run_shard
@@ -113,3 +113,22 @@ def test_two_ways_to_a_tokenizer_or_none_are_refused(workshop):
     ):
         with pytest.raises(RecipeError, match=named):
             tokens.build(settings, workshop.context(f"x{len(inputs)}", {"documents": [documents], **inputs}))
+
+
+def test_inputs_without_text_are_named_before_a_vocabulary_is_trained(workshop):
+    full, empty = workshop.documents("full"), workshop.documents("empty", shards=0)
+    settings = TokensSettings(vocabulary_size=400)
+    for inputs, named in (
+        ({"documents": [empty]}, "empty .input documents."),
+        ({"documents": [full], "vocabulary": [empty]}, "empty .input vocabulary."),
+    ):
+        with pytest.raises(StageError, match=f"no text to train on: {named}"):
+            tokens.build(settings, workshop.context("x", inputs))
+
+
+def test_a_vocabulary_smaller_than_asked_is_noted(workshop):
+    documents = workshop.documents("d")
+    large = tokens.build(TokensSettings(vocabulary_size=5000), workshop.context("large", {"documents": [documents]}))
+    assert f"the vocabulary has {large.summary['vocabulary']:,} entries, not 5,000" in large.notes[0]
+    small = tokens.build(TokensSettings(vocabulary_size=300), workshop.context("small", {"documents": [documents]}))
+    assert small.notes == ()

@@ -1,8 +1,8 @@
 """Any causal language model of `transformers`, in this process.
 
 The head that turns the last hidden state into logits always works in float32, whatever the precision of the model: in bfloat16 two options would
-often tie. Requests run in batches of similar length, padded on the left, within the machine's token budget; a reply depends on its neighbours in the
-batch and on the threads in the last bits of its log-probabilities at most.
+often tie. Requests run in batches of similar length, padded on the left. The batch a request falls into moves the last bits of its log-probabilities,
+so on a CPU no machine file chooses the batches of letters; those of written replies, and all on a GPU, keep within the machine's token budget.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from medglot.models.chat import encode_prompt, end_id, stop_ids
 from medglot.models.weights import load_causal_lm, load_tokenizer, local_folder
 
 _CACHE_TOKENS = 2048
-"""Tokens of a batch on a CPU when nothing is generated: with a small model 16,384 took 1.8 times the CPU time, presumably for want of cache."""
+"""Tokens of a batch on a CPU when nothing is generated, whatever the machine. With a small model 16,384 took 1.8 times the CPU time, presumably for
+want of cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Hf:
         fitting = [row for row in rows if len(row) < self._context]
         too_long = {row.request for row in rows} - {row.request for row in fitting}
         found: dict[tuple[int, tuple[int, ...]], float] = {}
-        for batch in self._batches(fitting, budget=self._budget if self._device == "cuda" else min(self._budget, _CACHE_TOKENS)):
+        for batch in self._batches(fitting, budget=self._budget if self._device == "cuda" else _CACHE_TOKENS):
             for row, table in zip(batch, self._tables(batch), strict=True):
                 for ids in itertools.chain(*wanted[row.request]):
                     if ids[:-1] == row.given[: len(ids) - 1]:
