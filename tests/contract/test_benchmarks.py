@@ -17,7 +17,7 @@ from medglot.core.config import Machine
 from medglot.core.find import find, names
 from medglot.core.records import Question, Score
 from medglot.core.rows import read_rows
-from medglot.languages.prompts import answer_text, question_text, several_right
+from medglot.languages.prompts import answer_text, question_text
 from medglot.pipeline.recipe import load_recipe
 from medglot.pipeline.run import run
 
@@ -95,10 +95,9 @@ def test_answers_are_among_the_options(trial):
 
 def test_a_perfect_model_scores_one_and_a_silent_one_zero_with_every_answer_unparsed(trial):
     questions = trial.questions()
-    papers = several_right(questions)
     replies = [
         {
-            "prompt": question_text(question, style=style, several=(question.benchmark, question.language) in papers),
+            "prompt": question_text(question, style=style),
             "reply": answer_text(question, style=style),
         }
         for question in questions

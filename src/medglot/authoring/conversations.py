@@ -9,7 +9,7 @@ from medglot.core.balance import Balance
 from medglot.core.records import Conversation, Question, Turn
 from medglot.core.rows import read_rows, write_rows
 from medglot.core.stage import StageContext, StageResult
-from medglot.languages.prompts import Style, answer_text, question_turns, several_right
+from medglot.languages.prompts import Style, answer_text, question_turns
 
 
 def build(settings: ConversationsSettings, context: StageContext) -> StageResult:
@@ -17,7 +17,6 @@ def build(settings: ConversationsSettings, context: StageContext) -> StageResult
     questions = [
         question for artifact in context.all("questions") for path in artifact.files("questions*.jsonl") for question in read_rows(path, Question)
     ]
-    several = several_right(questions)
     balance, counts = Balance(), Counter[str]()
     samples = []
     for question in questions:
@@ -28,7 +27,7 @@ def build(settings: ConversationsSettings, context: StageContext) -> StageResult
                 continue
             balance.keep()
             counts[f"{question.language} {style}"] += 1
-            samples.append(_sample(question, style, several=(question.benchmark, question.language) in several, license=settings.license))
+            samples.append(_sample(question, style, license=settings.license))
     write_rows(context.out / "conversations.jsonl", samples)
     return StageResult({"samples": dict(sorted(counts.items()))}, balance)
 
@@ -39,6 +38,6 @@ def _unusable(question: Question, style: Style) -> str:
     return "no rationale" if style == "reason_first" and not question.rationale else ""
 
 
-def _sample(question: Question, style: Style, *, several: bool, license: str) -> Conversation:
-    turns = (*question_turns(question, style=style, several=several), Turn("assistant", answer_text(question, style=style)))
+def _sample(question: Question, style: Style, *, license: str) -> Conversation:
+    turns = (*question_turns(question, style=style), Turn("assistant", answer_text(question, style=style)))
     return Conversation(f"{question.id}:{style}", turns, question.language, question.benchmark, license)

@@ -23,7 +23,7 @@ from medglot.core.records import Prediction, Question
 from medglot.core.rows import read_rows, write_rows
 from medglot.core.shards import Shard, ShardRow, add_balances, finished_row, run_shard
 from medglot.core.stage import StageContext, StageResult
-from medglot.languages.prompts import option_letters, question_turns, several_right
+from medglot.languages.prompts import option_letters, question_turns
 from medglot.models.base import Backend, LetterReply, LetterRequest
 
 _SHARD = {"letters": 512, "generate": 64}
@@ -36,12 +36,11 @@ _DIGITS = 6
 def build(settings: PredictSettings, context: StageContext) -> StageResult:
     """Writes `predictions-letters-NNNNN.jsonl` and `predictions-generate-NNNNN.jsonl`, as `ask` says."""
     questions = read_questions(context)
-    several = several_right(questions)
     backend = functools.cache(lambda: _load(settings, context))
     balance = Balance()
     summary: dict[str, Any] = {}
     for ask in settings.ask:
-        function = functools.partial(_predict_shard, ask=ask, several=several, max_tokens=settings.max_tokens, backend=backend)
+        function = functools.partial(_predict_shard, ask=ask, max_tokens=settings.max_tokens, backend=backend)
         rows = _map_here(function, _shards(ask, questions), out=context.out, title=f"predict {ask}")
         balance.add(add_balances(rows))
         summary[ask] = _add_numbers(rows)
@@ -68,17 +67,17 @@ def read_questions(context: StageContext) -> list[Question]:
     return questions
 
 
-def choose_letters(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]]) -> list[Prediction]:
+def choose_letters(backend: Backend, questions: Sequence[Question]) -> list[Prediction]:
     """Answers by the probabilities of letters, a batch at a time.
 
     The likeliest letter is the answer; a tie at the top is none. In a paper whose items may have `several` right answers, the reply then goes on
     greedily as a trained model would write it: with ``,`` and another letter while that is likelier, over all letters left, than the reply's end.
     """
-    turns = [question_turns(question, style="answer_only", several=_paper(question) in several) for question in questions]
+    turns = [question_turns(question, style="answer_only") for question in questions]
     letters = [option_letters(question) for question in questions]
     first = backend.letters([LetterRequest(*pair) for pair in zip(turns, letters, strict=True)])
     written = [_likeliest(reply.logprobs, choices) for reply, choices in zip(first, letters, strict=True)]
-    going = [number for number, question in enumerate(questions) if _paper(question) in several and written[number]]
+    going = [number for number, question in enumerate(questions) if question.several and written[number]]
     while going:
         more = {number: [f",{letter}" for letter in letters[number] if letter not in written[number]] for number in going}
         replies = backend.letters([LetterRequest(turns[number], ("", *more[number]), written[number]) for number in going])
@@ -91,9 +90,9 @@ def choose_letters(backend: Backend, questions: Sequence[Question], *, several: 
     return [_letters_prediction(*item) for item in zip(questions, first, written, strict=True)]
 
 
-def write_answers(backend: Backend, questions: Sequence[Question], *, several: set[tuple[str, str]], max_tokens: int) -> list[Prediction]:
+def write_answers(backend: Backend, questions: Sequence[Question], *, max_tokens: int) -> list[Prediction]:
     """Rationales with an answer line, as the model writes them."""
-    turns = [question_turns(question, style="reason_first", several=_paper(question) in several) for question in questions]
+    turns = [question_turns(question, style="reason_first") for question in questions]
     written = backend.generate(turns, max_tokens=max_tokens)
     return [
         Prediction(question.id, one.prompt, one.text, (), one.finish_reason, dict(one.usage))
@@ -101,13 +100,8 @@ def write_answers(backend: Backend, questions: Sequence[Question], *, several: s
     ]
 
 
-def _predict_shard(
-    questions: list[Question], out: Path, name: str, *, ask: Ask, several: set[tuple[str, str]], max_tokens: int, backend: Callable[[], Backend]
-) -> ShardRow:
-    if ask == "letters":
-        predictions = choose_letters(backend(), questions, several=several)
-    else:
-        predictions = write_answers(backend(), questions, several=several, max_tokens=max_tokens)
+def _predict_shard(questions: list[Question], out: Path, name: str, *, ask: Ask, max_tokens: int, backend: Callable[[], Backend]) -> ShardRow:
+    predictions = choose_letters(backend(), questions) if ask == "letters" else write_answers(backend(), questions, max_tokens=max_tokens)
     row = ShardRow(numbers=_numbers(predictions))
     row.balance.keep(write_rows(out / f"predictions-{name}.jsonl", predictions))
     return row
@@ -135,10 +129,6 @@ def _load(settings: PredictSettings, context: StageContext) -> Backend:
     source = PathSource(path=model.path) if model is not None else settings.base
     kind = find(BACKENDS, settings.backend)
     return cast(Backend, kind(source, machine=context.machine, dtype=settings.dtype, options=settings.options))
-
-
-def _paper(question: Question) -> tuple[str, str]:
-    return question.benchmark, question.language
 
 
 def _likeliest(logprobs: Sequence[float], letters: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ Where a file lay (folder, archive, Hub) shows in no id and no message about a ro
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,12 @@ def build(settings: QuestionsSettings, context: StageContext) -> StageResult:
     shards = [Shard(f"{number:05d}", common | {"language": language, "file": file}) for number, (language, file) in enumerate(files.items())]
     rows = context.map_shards(read_language, shards, out=context.out, title="questions")
     empty = [language for language, row in zip(wanted, rows, strict=True) if not row.balance.kept]
-    if empty:
-        raise StageError(f"not one question of {', '.join(empty)} is usable; the reasons stand in {context.out / 'quarantine'}")
-    counts = {language: row.numbers for language, row in zip(wanted, rows, strict=True)}
+    if len(empty) == len(wanted):
+        raise StageError(f"not one question is usable; the reasons stand in {context.out / 'quarantine'}")
+    counts = {language: row.numbers for language, row in zip(wanted, rows, strict=True) if row.balance.kept}
     summary = {"benchmark": common["name"], "split": settings.split, "questions": {common["name"]: counts}}
-    return StageResult(summary, add_balances(rows))
+    notes = tuple(f"not one question of {language} is usable: {files[language]}" for language in empty)
+    return StageResult(summary, add_balances(rows), notes=notes)
 
 
 def read_language(payload: dict[str, Any], out: Path, name: str) -> ShardRow:
@@ -71,13 +73,19 @@ def read_language(payload: dict[str, Any], out: Path, name: str) -> ShardRow:
             questions.append(item)
         else:
             result.set_aside(f"{payload['file']}, row {item.row}", item.kind, _writable(item.message), _writable(item.sample))
-    chosen = _choose(questions, payload["limit"], seed=payload["seed"])
+    chosen = _choose(mark_several(questions), payload["limit"], seed=payload["seed"])
     result.balance.keep(len(chosen))
     if len(chosen) < len(questions):
         result.balance.drop("limit", len(questions) - len(chosen))
     write_rows(out / f"questions-{name}.jsonl", chosen)
     result.numbers = _counts(chosen)
     return result
+
+
+def mark_several(questions: list[Question]) -> list[Question]:
+    """All items of one paper with `several` set when one of them has several right answers: of the whole paper, whatever is then drawn from it."""
+    several = any(len(question.answer) > 1 for question in questions)
+    return [dataclasses.replace(question, several=several) for question in questions]
 
 
 def _folder(source: HubSource | PathSource, files: list[str]) -> Path:

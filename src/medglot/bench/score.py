@@ -25,7 +25,7 @@ from medglot.core.progress import Progress
 from medglot.core.records import Prediction, Question, Score
 from medglot.core.rows import read_rows, write_rows
 from medglot.core.stage import StageContext, StageResult
-from medglot.languages.prompts import option_letters, several_right
+from medglot.languages.prompts import option_letters
 
 ASKS: tuple[Ask, ...] = get_args(Ask)
 
@@ -78,7 +78,6 @@ def accuracy_tables(scores: Sequence[Score], questions: _Questions, *, confidenc
 
     `chance` is the expected accuracy of drawing one option, or any set of options in a paper whose items may have several right answers.
     """
-    papers = several_right(questions.values())
     table: dict[str, Any] = {}
     intervals = []
     for language, rows in _by_language(scores, questions).items():
@@ -91,7 +90,7 @@ def accuracy_tables(scores: Sequence[Score], questions: _Questions, *, confidenc
             "single": _mean(single),
             "several": _mean(several),
             "several_n": len(several),
-            "chance": _mean([_chance(item, several=(item.benchmark, item.language) in papers) for item in items]),
+            "chance": _mean([_chance(item) for item in items]),
             "rules": dict(sorted(Counter(row.rule for row in rows).items())),
         }
     whole = wilson(sum(row.value for row in scores), len(scores), confidence=confidence)
@@ -189,8 +188,8 @@ def _by_language(scores: Sequence[Score], questions: _Questions) -> dict[str, li
     return dict(sorted(groups.items()))
 
 
-def _chance(question: Question, *, several: bool) -> float:
-    return 1 / (2 ** len(question.options) - 1) if several else 1 / len(question.options)
+def _chance(question: Question) -> float:
+    return 1 / (2 ** len(question.options) - 1) if question.several else 1 / len(question.options)
 
 
 def _entry(interval: Interval, rows: Sequence[Score]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Question:
 
     `options` are the option texts in order; `answer` holds the zero-based positions of all right options (several may be right; empty means an
     open question, whose reference is `rationale`). `context` is a passage that the stem refers to. `verified` tells whether people checked the
-    rationale and found it right.
+    rationale and found it right. `several` is a property of the paper, equal for all its items and known to its candidates: an item may have several
+    right answers.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Question:
     rationale: str = ""
     context: str = ""
     verified: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,12 @@ Two styles: ``answer_only`` asks for the option letters at once, ``reason_first`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from medglot.core.records import Question, Turn
 from medglot.languages import Language, load
 
 Style = Literal["answer_only", "reason_first"]
-
-
-def several_right(questions: Iterable[Question]) -> set[tuple[str, str]]:
-    """The (benchmark, language) pairs whose papers hold items with several right answers.
-
-    This is a property of the paper, as its candidates know it; it tells nothing about a single item.
-    """
-    return {(question.benchmark, question.language) for question in questions if len(question.answer) > 1}
 
 
 def option_letters(question: Question, language: Language | None = None) -> tuple[str, ...]:
@@ -33,12 +24,12 @@ def answer_letters(question: Question) -> str:
     return ",".join(letters[position] for position in question.answer)
 
 
-def question_text(question: Question, *, style: Style, several: bool) -> str:
+def question_text(question: Question, *, style: Style) -> str:
     """The user's message: instruction, passage if there is one, stem, one option a line."""
     language = load(question.language)
     prompts, words = language.prompts, language.words
     instruction = prompts.answer_only if style == "answer_only" else prompts.reason_first
-    if several:
+    if question.several:
         instruction += ("" if "Han" in language.scripts else " ") + prompts.several
     letters = option_letters(question, language)
     lines = [instruction, ""]
@@ -49,9 +40,9 @@ def question_text(question: Question, *, style: Style, several: bool) -> str:
     return "\n".join(lines)
 
 
-def question_turns(question: Question, *, style: Style, several: bool) -> tuple[Turn, ...]:
+def question_turns(question: Question, *, style: Style) -> tuple[Turn, ...]:
     """The turns before the answer: the language's system message and the question."""
-    return (Turn("system", load(question.language).prompts.system), Turn("user", question_text(question, style=style, several=several)))
+    return (Turn("system", load(question.language).prompts.system), Turn("user", question_text(question, style=style)))
 
 
 def answer_text(question: Question, *, style: Style) -> str:

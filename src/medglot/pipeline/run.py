@@ -107,7 +107,8 @@ def build_node(step: Step, context: StageContext, *, command: str) -> Built:
     """
     folder = context.out
     if step.action != "resume":
-        (folder / MANIFEST).unlink(missing_ok=True)  # first, so that a half-removed folder never counts as finished
+        for name in (MANIFEST, _MARK):  # first, so that a half-removed folder counts neither as finished nor as half-built
+            (folder / name).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,9 +179,8 @@ def _input(root: Path, name: str) -> Artifact:
 
 def _clear_scratch(folder: Path) -> None:
     """Removes what only a half-built node needs: names that begin with a dot."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in sorted(folder.rglob(".*"), reverse=True):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _release_memory() -> None:

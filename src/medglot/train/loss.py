@@ -33,7 +33,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
         wants_hidden, wants_weight = ctx.needs_input_grad[:2]
         loss = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if wants_hidden else None
-        weight_gradient = torch.zeros_like(weight) if wants_weight else None
+        # Chunks are added in float32: in bfloat16 each addition would lose the small terms.
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if wants_weight else None
         chunk = head_tokens(len(weight), device=hidden.device.type)
         for part in range(0, len(hidden), chunk):
             states, answers = hidden[part : part + chunk], targets[part : part + chunk, None]
@@ -48,8 +49,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
             if hidden_gradient is not None:
                 hidden_gradient[part : part + chunk] = error @ weight
             if weight_gradient is not None:
-                weight_gradient.addmm_(error.T, states)
-        ctx.save_for_backward(hidden_gradient, weight_gradient)
+                weight_gradient += error.T @ states
+        ctx.save_for_backward(hidden_gradient, None if weight_gradient is None else weight_gradient.to(weight.dtype))
         return loss * scale
 
     @staticmethod

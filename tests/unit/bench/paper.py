@@ -13,7 +13,7 @@ from medglot.core.records import Prediction, Question, Score
 from medglot.core.rows import read_rows, write_rows
 from medglot.core.shards import finished_row, run_shard
 from medglot.core.stage import StageContext
-from medglot.languages.prompts import answer_text, question_text, several_right
+from medglot.languages.prompts import answer_text, question_text
 
 KINDS = {"questions": Question, "predictions": Prediction, "scores": Score}
 
@@ -72,10 +72,9 @@ def map_shards(function, shards, *, out, title):
 
 def right_replies(asked):
     """The table of a model that knows every answer, asked in either way."""
-    papers = several_right(asked)
     return [
         {
-            "prompt": question_text(question, style=style, several=(question.benchmark, question.language) in papers),
+            "prompt": question_text(question, style=style),
             "reply": answer_text(question, style=style),
         }
         for question in asked

@@ -5,7 +5,7 @@ import pytest
 from medglot import languages
 from medglot.core.errors import RecipeError
 from medglot.core.records import Question
-from medglot.languages.prompts import answer_text, option_letters, question_text, question_turns, several_right
+from medglot.languages.prompts import answer_text, option_letters, question_text, question_turns
 
 QUESTION = Question(
     "q:1", "paper", "en", "Which organ pumps blood?", ("The liver", "The heart", "The lung"), (1,), "The heart is a muscular pump.", "A passage."
@@ -13,7 +13,7 @@ QUESTION = Question(
 
 
 def test_the_prompt_holds_instruction_passage_stem_and_lettered_options_in_order():
-    text = question_text(QUESTION, style="answer_only", several=False)
+    text = question_text(QUESTION, style="answer_only")
     parts = [languages.load("en").prompts.answer_only, "A passage.", "Which organ pumps blood?", "A. The liver", "B. The heart", "C. The lung"]
     positions = [text.index(part) for part in parts]
     assert positions == sorted(positions)
@@ -21,18 +21,15 @@ def test_the_prompt_holds_instruction_passage_stem_and_lettered_options_in_order
 
 
 def test_neither_the_answer_nor_the_rationale_is_in_the_prompt():
-    turns = question_turns(QUESTION, style="reason_first", several=False)
+    turns = question_turns(QUESTION, style="reason_first")
     assert "muscular" not in "".join(turn.text for turn in turns)
     assert [turn.role for turn in turns] == ["system", "user"]
 
 
-def test_a_paper_with_several_right_answers_says_so_for_all_its_items():
-    several = dataclasses.replace(QUESTION, id="q:2", answer=(0, 2))
-    other = dataclasses.replace(QUESTION, id="q:3", language="fr")
-    assert several_right([QUESTION, several, other]) == {("paper", "en")}
+def test_a_paper_with_several_right_answers_says_so():
     note = languages.load("en").prompts.several
-    assert note in question_text(QUESTION, style="answer_only", several=True)
-    assert note not in question_text(QUESTION, style="answer_only", several=False)
+    assert note in question_text(dataclasses.replace(QUESTION, several=True), style="answer_only")
+    assert note not in question_text(QUESTION, style="answer_only")
 
 
 def test_the_ideal_answers_are_the_letters_or_the_reason_and_a_last_line_with_them():
@@ -44,7 +41,7 @@ def test_the_ideal_answers_are_the_letters_or_the_reason_and_a_last_line_with_th
 @pytest.mark.parametrize("code", languages.codes())
 def test_every_language_asks_in_its_own_words(code):
     question = dataclasses.replace(QUESTION, language=code)
-    text = question_text(question, style="reason_first", several=True)
+    text = question_text(question, style="reason_first")
     words = languages.load(code).words
     assert f"{words.question}{words.colon}{question.stem}" in text
     assert option_letters(question) == ("A", "B", "C")

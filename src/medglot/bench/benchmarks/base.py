@@ -67,7 +67,9 @@ def read_json_rows(path: Path | zipfile.Path) -> Iterator[tuple[int, dict[str, A
 
 def text_field(row: dict[str, Any], key: str, *, required: bool = True) -> str:
     """A text field without white space around it. Raises RowError when it is missing, empty, no text, or not encodable as UTF-8."""
-    value = row.get(key, "")
+    value = row.get(key)
+    if value is None:
+        value = ""
     if not isinstance(value, str):
         raise RowError("bad-field", f"{key}: must be text, found {type(value).__name__}; correct the row")
     if not value.strip() and required:
