@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -41,13 +42,13 @@ class Counting(Echo):
 
 
 def one_of(question, script, *, several):
-    (prediction,) = choose_letters(Scripted(script), [question], several={("made", "en")} if several else set())
+    (prediction,) = choose_letters(Scripted(script), [dataclasses.replace(question, several=several)])
     return prediction
 
 
 def test_the_likeliest_letter_is_the_answer_where_one_is_right():
     backend = Scripted({"A": 0.2, "B": 0.5, "C": 0.1})
-    (prediction,) = choose_letters(backend, [make_question()], several=set())
+    (prediction,) = choose_letters(backend, [make_question()])
     assert prediction.text == "B"
     assert prediction.option_logprobs == pytest.approx([math.log(value) for value in (0.2, 0.5, 0.1, 1e-9)], abs=1e-6)
     assert backend.asked == [[("", ("A", "B", "C", "D"))]]
@@ -93,7 +94,7 @@ def test_a_reply_longer_than_allowed_says_so(bench):
 
 
 def test_only_a_paper_with_several_answers_is_told_so(bench):
-    asked = [make_question(1, language="fr", answer=(0, 1)), make_question(2, language="fr"), make_question(3)]
+    asked = [make_question(number, language="fr", several=True) for number in (1, 2)] + [make_question(3)]
     prompts = [row.prompt for row in rows(bench.predict(bench.given(asked)), "predictions-letters-*.jsonl")]
     assert ["Plusieurs propositions peuvent" in prompt for prompt in prompts] == [True, True, False]
     assert "More than one option" not in prompts[2]

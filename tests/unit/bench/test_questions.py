@@ -116,8 +116,26 @@ def test_a_name_stands_in_ids_and_benchmark(bench):
 def test_a_missing_file_and_a_file_without_questions_are_told(bench):
     with pytest.raises(RecipeError, match=r"Test/Spanish\.jsonl: no such file.*without es"):
         bench.questions({"English": [make_row()]}, languages=("en", "es"))
-    with pytest.raises(StageError, match="not one question of en"):
+    with pytest.raises(StageError, match="not one question is usable"):
         bench.questions({"English": []}, languages=("en",))
+
+
+def test_an_empty_file_of_one_language_stops_no_other(bench):
+    made = bench.questions({"English": [make_row()], "French": []}, languages=("en", "fr"))
+    assert made.manifest.balance == {"read": 2, "kept": 1, "dropped": {}, "quarantined": {"empty-file": 1}}
+    assert list(made.manifest.summary["questions"]["mmedbench"]) == ["en"]
+
+
+def test_whether_several_may_be_right_is_told_of_the_whole_paper_even_when_few_are_drawn(bench):
+    one, two = make_row(), make_row(answer_idx="A,B")
+    for limit in (1, None):
+        made = bench.questions({"English": [one, one, two], "French": [one]}, f"drawn-{limit}", languages=("en", "fr"), limit=limit)
+        assert {(row.language, row.several) for row in rows(made, "questions-*.jsonl")} == {("en", True), ("fr", False)}
+
+
+def test_a_null_rationale_is_none(bench):
+    made = bench.questions({"English": [make_row() | {"rationale": None}]}, languages=("en",))
+    assert [row.rationale for row in rows(made, "questions-*.jsonl")] == [""]
 
 
 def test_a_wrong_benchmark_split_or_language_is_found_when_planning(tmp_path):

@@ -15,9 +15,9 @@ def answer(bench, artifact, texts, ask="generate"):
 
 
 ASKED = [
-    make_question(1, answer=(1,), rationale="Water helps the most here.", verified=True),
-    make_question(2, answer=(0, 2), rationale="Rest and salt help."),
-    make_question(3, answer=(3,)),
+    make_question(1, answer=(1,), rationale="Water helps the most here.", verified=True, several=True),
+    make_question(2, answer=(0, 2), rationale="Rest and salt help.", several=True),
+    make_question(3, answer=(3,), several=True),
     make_question(4, language="fr", answer=(0,), options=("repos", "eau"), rationale="Le repos aide."),
 ]
 
