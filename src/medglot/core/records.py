@@ -92,3 +92,13 @@ class Score:
     answered: tuple[int, ...] | None
     rule: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row of a file (counted from 1) that is no record: the short `kind` it is counted under, what is wrong and what to do, and its beginning."""
+
+    row: int
+    kind: str
+    message: str
+    sample: str = ""

@@ -8,22 +8,11 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from medglot.core.errors import RowError
-from medglot.core.records import Question
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row (counted from 1) that is no question: the short `kind` it is counted under, and what is wrong and what to do."""
-
-    row: int
-    kind: str
-    message: str
-    sample: str = ""
+from medglot.core.records import BadRow, Question
 
 
 class Benchmark(Protocol):

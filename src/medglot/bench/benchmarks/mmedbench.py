@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from medglot import languages
-from medglot.bench.benchmarks.base import BadRow, read_json_rows, text_field
+from medglot.bench.benchmarks.base import read_json_rows, text_field
 from medglot.core.errors import RowError
-from medglot.core.records import Question
+from medglot.core.records import BadRow, Question
 
 
 class Mmedbench:

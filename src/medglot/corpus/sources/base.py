@@ -19,6 +19,7 @@ from pydantic import Field
 from medglot.core.config import ContentPath, Strict
 from medglot.core.errors import RecipeError, StageError
 from medglot.core.files import list_files
+from medglot.core.records import BadRow
 
 FIELDS = ("id", "text", "language", "source", "license")
 BATCH_ROWS = 2_000
@@ -59,16 +60,6 @@ class Piece:
     first: int = 1
     start: int = 0
     stop: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read, by its number in the file (from 1)."""
-
-    row: int
-    kind: str
-    message: str
-    sample: str = ""
 
 
 @dataclass(frozen=True, slots=True)

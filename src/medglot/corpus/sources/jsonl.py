@@ -17,7 +17,8 @@ from typing import IO, Any, ClassVar
 import pyarrow as pa
 
 from medglot.core.errors import RowError
-from medglot.corpus.sources.base import BATCH_BYTES, BATCH_ROWS, FIELDS, BadRow, Batch, Piece, Source
+from medglot.core.records import BadRow
+from medglot.corpus.sources.base import BATCH_BYTES, BATCH_ROWS, FIELDS, Batch, Piece, Source
 
 _BLOCK = 1 << 22
 _BOM = b"\xef\xbb\xbf"

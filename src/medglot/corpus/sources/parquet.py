@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medglot.core.errors import RowError
-from medglot.corpus.sources.base import BATCH_ROWS, FIELDS, BadRow, Batch, Piece, Source
+from medglot.core.records import BadRow
+from medglot.corpus.sources.base import BATCH_ROWS, FIELDS, Batch, Piece, Source
 
 
 class Parquet(Source):
