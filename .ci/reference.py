@@ -20,8 +20,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 HEAD = """# Reference
 
 Written by `.ci/reference.py` from the code; do not edit. A recipe holds `name`, `title`, `notes`, `seed`, and a table `[stage.node]` for every node,
-with `inputs` by role and the settings below; every stage also takes a `seed` of its own, which is the recipe's by default. Marks of inputs: `+` one or
-more, `*` any number, `?` at most one. Paths are relative to the recipe's file; `sample:` is the data that comes with medglot."""
+with `inputs` by role and the settings below; every stage also takes a `seed` of its own, by default the recipe's. Marks of inputs: `+` one or more,
+`*` any number, `?` at most one. Paths are relative to the recipe's file; `sample:` is the data that comes with medglot."""
 
 
 WORDS = {"int": "whole number", "float": "number", "str": "text", "bool": "true or false", "Path": "path"}
