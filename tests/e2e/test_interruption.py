@@ -53,7 +53,14 @@ def test_another_root_and_another_worker_count_give_the_same_bytes(uninterrupted
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(tiny_run(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        tiny_run(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits that Ctrl-C is ignored
+    )
     assert process.stdout is not None
     while "base: pretrain" not in process.stdout.readline():
         pass
