@@ -7,16 +7,14 @@ from collections import Counter
 from medglot.authoring.settings import ConversationsSettings
 from medglot.core.balance import Balance
 from medglot.core.records import Conversation, Question, Turn
-from medglot.core.rows import read_rows, write_rows
+from medglot.core.rows import read_all, write_rows
 from medglot.core.stage import StageContext, StageResult
 from medglot.languages.prompts import Style, answer_text, question_turns
 
 
 def build(settings: ConversationsSettings, context: StageContext) -> StageResult:
     """Writes `conversations.jsonl`. The balance counts samples: one is read for every question and style."""
-    questions = [
-        question for artifact in context.all("questions") for path in artifact.files("questions*.jsonl") for question in read_rows(path, Question)
-    ]
+    questions = list(read_all(context.all("questions"), "questions*.jsonl", Question))
     balance, counts = Balance(), Counter[str]()
     samples = []
     for question in questions:

@@ -20,7 +20,7 @@ from medglot.core.errors import RecipeError, StageError
 from medglot.core.find import find
 from medglot.core.progress import Progress
 from medglot.core.records import Prediction, Question
-from medglot.core.rows import read_rows, write_rows
+from medglot.core.rows import read_all, write_rows
 from medglot.core.shards import Shard, ShardRow, add_balances, finished_row, run_shard
 from medglot.core.stage import StageContext, StageResult
 from medglot.languages.prompts import option_letters, question_turns
@@ -58,9 +58,7 @@ def _notes(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 def read_questions(context: StageContext) -> list[Question]:
     """The questions of all inputs, in order. Raises StageError when an id comes twice."""
-    questions = [
-        question for artifact in context.all("questions") for path in artifact.files("questions*.jsonl") for question in read_rows(path, Question)
-    ]
+    questions = list(read_all(context.all("questions"), "questions*.jsonl", Question))
     twice = [id for id, count in Counter(question.id for question in questions).items() if count > 1]
     if twice:
         raise StageError(f"questions: {len(twice)} ids come twice, such as {', '.join(twice[:3])}; give each questions node its own `name`")

@@ -13,9 +13,14 @@ from medglot.core.errors import StageError
 from medglot.core.files import file_digest, list_files, write_json
 
 MANIFEST = "manifest.json"
+BUILDING = ".building.json"
+"""The mark of a node that is being built; it names the fingerprint."""
 
 MODEL = "model"
 """The folder of a training node in which its complete model stands."""
+
+TOO_SMALL = 1_000_000_000
+"""Parameters under which a model is said to have no medical value."""
 
 
 @dataclass(frozen=True, slots=True)

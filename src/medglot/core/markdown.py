@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 def section(title: str, rows: Iterable[Sequence[str]], *, note: str = "", level: int = 2) -> str:
@@ -14,6 +14,11 @@ def section(title: str, rows: Iterable[Sequence[str]], *, note: str = "", level:
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
     return "\n".join(["#" * level + f" {title}", "", *lines, *(["", note] if note else [])])
+
+
+def reasons(counts: Mapping[str, int]) -> str:
+    """Counts by reason, sorted: ``duplicate 3, too short 12``."""
+    return ", ".join(f"{reason} {number:,}" for reason, number in sorted(counts.items()))
 
 
 def count(value: int | None) -> str:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medglot.core.artifact import Artifact
 from medglot.core.errors import StageError
 from medglot.core.files import atomic_path, write_lines
 from medglot.core.records import Conversation, Document, Prediction, Question, Score, Turn
@@ -81,6 +82,13 @@ def read_rows(path: Path, kind: type[Row]) -> Iterator[Row]:
                 yield _from_json(json.loads(line), kind)
             except (ValueError, TypeError, KeyError) as error:
                 raise StageError(f"{path}, line {number}: not a {kind.__name__} ({error}); rebuild the node that wrote it") from error
+
+
+def read_all(artifacts: Iterable[Artifact], pattern: str, kind: type[Row]) -> Iterator[Row]:
+    """Records of `kind` from every file of every artifact that matches the glob `pattern`, in order. Raises StageError as `read_rows` does."""
+    for artifact in artifacts:
+        for path in artifact.files(pattern):
+            yield from read_rows(path, kind)
 
 
 def _from_json(data: dict[str, Any], kind: type[Row]) -> Row:

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medglot.core.artifact import Artifact, read_artifact
+from medglot.core.artifact import TOO_SMALL, Artifact, read_artifact
 from medglot.core.errors import StageError
-from medglot.core.markdown import count, section
+from medglot.core.markdown import count, reasons, section
 from medglot.core.progress import duration
 from medglot.pipeline.recipe import Recipe
-
-_TOO_SMALL = 1_000_000_000  # parameters under which the report says that a model has no medical value
 
 Rows = list[Sequence[str]]
 
@@ -74,7 +72,7 @@ def _documents(artifacts: Sequence[Artifact]) -> str:
 def _reasons(counts: Mapping[str, int]) -> str:
     if not counts:
         return "0"
-    return f"{sum(counts.values()):,} ({', '.join(f'{reason} {count:,}' for reason, count in counts.items())})"
+    return f"{sum(counts.values()):,} ({reasons(counts)})"
 
 
 def _audit(artifacts: Sequence[Artifact]) -> str:
@@ -185,7 +183,7 @@ def _paired(scores: Sequence[Artifact], way: str) -> str:
 
 def _caution(artifacts: Sequence[Artifact]) -> str:
     sizes = [artifact.manifest.summary["parameters"] for artifact in _of(artifacts, "pretrain", "finetune")]
-    if not sizes or max(sizes) >= _TOO_SMALL:
+    if not sizes or max(sizes) >= TOO_SMALL:
         return ""
     return (
         f"**A model of {max(sizes) / 1e6:,.1f} million parameters has no medical value.** These numbers show that the stages work and how a "

@@ -16,7 +16,6 @@ import shutil
 import subprocess
 import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import medglot
-from medglot.core.artifact import MANIFEST, Artifact, Manifest, describe_files, read_artifact, write_manifest
+from medglot.core.artifact import BUILDING, MANIFEST, Artifact, Manifest, describe_files, read_artifact, write_manifest
 from medglot.core.config import Machine
 from medglot.core.errors import MedglotError, RecipeError, StageError, StaleError
 from medglot.core.files import json_digest, read_json, write_json
 from medglot.core.find import find, load
+from medglot.core.markdown import reasons
 from medglot.core.progress import duration
 from medglot.core.shards import QUARANTINE_FOLDER
 from medglot.core.stage import StageContext, StageResult
@@ -38,7 +38,6 @@ from medglot.pipeline.identity import DigestStore
 from medglot.pipeline.plan import Found, Plan, Step, plan
 from medglot.pipeline.recipe import Recipe
 
-_MARK = ".building.json"
 _ERROR = ".error.txt"
 
 Say = Callable[[str], None]
@@ -60,7 +59,7 @@ def look(folder: Path) -> Found:
     artifact = read_artifact(folder)
     if artifact is not None:
         return Found(manifest=artifact.manifest)
-    mark = read_json(folder / _MARK)
+    mark = read_json(folder / BUILDING)
     return Found(half_built=mark["fingerprint"] if mark else None)
 
 
@@ -107,12 +106,12 @@ def build_node(step: Step, context: StageContext, *, command: str) -> Built:
     """
     folder = context.out
     if step.action != "resume":
-        for name in (MANIFEST, _MARK):  # first, so that a half-removed folder counts neither as finished nor as half-built
+        for name in (MANIFEST, BUILDING):  # first, so that a half-removed folder counts neither as finished nor as half-built
             (folder / name).unlink(missing_ok=True)
         if folder.exists():
             shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / _MARK, {"fingerprint": step.fingerprint})
+    write_json(folder / BUILDING, {"fingerprint": step.fingerprint})
     started, clock = datetime.now(UTC), time.monotonic()
     try:
         result: StageResult = load(step.node.kind.function)(step.node.settings, context)
@@ -151,14 +150,10 @@ def _remarks(result: StageResult, folder: Path) -> list[str]:
     if balance is not None:
         bad, dropped = balance.quarantined.total(), balance.dropped.total()
         if bad:
-            lines.append(f"quarantined {bad:,} of {balance.read:,} rows ({_reasons(balance.quarantined)}): see {folder / QUARANTINE_FOLDER}")
+            lines.append(f"quarantined {bad:,} of {balance.read:,} rows ({reasons(balance.quarantined)}): see {folder / QUARANTINE_FOLDER}")
         if balance.read and not balance.kept:
-            lines.append("nothing was kept" + (f": dropped {dropped:,} rows ({_reasons(balance.dropped)})" if dropped else ""))
+            lines.append("nothing was kept" + (f": dropped {dropped:,} rows ({reasons(balance.dropped)})" if dropped else ""))
     return [*lines, *result.notes]
-
-
-def _reasons(counts: Counter[str]) -> str:
-    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts.items()))
 
 
 def _launcher(machine: Machine) -> Launcher:

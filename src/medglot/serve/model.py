@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from medglot.core.artifact import model_folder, read_artifact
+from medglot.core.artifact import BUILDING, model_folder, read_artifact
 from medglot.core.errors import RecipeError
-
-_BUILDING = ".building.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ def find_model(path: Path) -> ServedModel:
     artifact = read_artifact(path)
     place = path.resolve()
     if artifact is None:
-        if (path / _BUILDING).exists():
+        if (path / BUILDING).exists():
             raise RecipeError(f"{path}: this node is not finished; finish it with medglot run")
         return _checked(path, place.name)
     if artifact.manifest.makes != "model":

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from medglot import languages
-from medglot.core.artifact import Artifact
+from medglot.core.artifact import TOO_SMALL, Artifact
 from medglot.core.markdown import count, section
 from medglot.train.settings import ExportSettings
 
-_TOO_SMALL = 1_000_000_000  # parameters under which a model is said to have no medical value
 _WAYS = {"letters": "Option letters by log-probability", "generate": "Rationale and answer, generated"}
 
 _RESEARCH_ONLY = (
@@ -221,7 +220,7 @@ def _paired(scores: Sequence[Artifact]) -> str:
 def _limits(origin: Origin) -> str:
     lines = ["Multiple-choice accuracy says little about open questions, dialogue or care; no clinician has validated this model."]
     size = origin.trained[-1].manifest.summary.get("parameters") if origin.trained else None
-    if size is not None and size < _TOO_SMALL:
+    if size is not None and size < TOO_SMALL:
         lines.append(f"With {size / 1e6:,.1f} million parameters it is far too small to be of medical value.")
     cleaned = origin.stages("decontaminate")
     if cleaned:
